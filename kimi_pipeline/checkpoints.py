@@ -1,0 +1,114 @@
+"""Checkpoints: folders of weights with a manifest; a checkpoint's name is the digest of its files.
+
+Belongs here: writing a folder atomically, reading a manifest, finding one by digest, taking a foreign folder as given.
+Does not belong here: weights in memory (`training/`), registration in MLflow (`training/tracking.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kimi_pipeline.digests import folder_digest
+from kimi_pipeline.errors import UserError
+
+MANIFEST = "kimi_manifest.json"
+STAGES = ("base", "sft", "long_cot", "rl", "merge", "shortest", "dpo", "long2short_rl")
+WEIGHTS = (".safetensors", ".json", ".txt", ".model", ".jinja")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint: `digest` over weights, config and tokenizer; the manifest says where it came from.
+
+    `recipe` holds the settings in force, `data_versions` what it was trained on (table or set, version, digest), `note`
+    what must stand beside every figure of it.
+    """
+
+    stage: str
+    digest: str
+    folder: Path
+    parent: str | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+    data_versions: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    note: str = ""
+
+    def manifest(self) -> dict[str, Any]:
+        return asdict(self) | {"folder": str(self.folder)}
+
+
+def check_model_folder(folder: Path) -> None:
+    """Raises UserError unless `folder` holds a Hugging Face model with its tokenizer."""
+    if not folder.is_dir():
+        raise UserError(f"model folder {folder} does not exist: give the path of a Hugging Face model folder")
+    if not (folder / "config.json").is_file():
+        raise UserError(f"model folder {folder} has no config.json: give a folder in Hugging Face format")
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise UserError(f"model folder {folder} has no tokenizer (tokenizer.json): save the tokenizer beside the model")
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(f"model folder {folder} has no *.safetensors weights: save the model with safetensors")
+
+
+def save_checkpoint(root: Path, stage: str, write: Callable[[Path], None], **manifest: Any) -> Checkpoint:
+    """Let `write` fill a temporary folder, digest it, add the manifest and rename it into place: all or nothing."""
+    scratch = root / f".{stage}-{uuid.uuid4().hex[:8]}"
+    scratch.mkdir(parents=True)
+    try:
+        write(scratch)
+        name = folder_digest(scratch, WEIGHTS)
+        checkpoint = Checkpoint(stage=stage, digest=name, folder=root / f"{stage}-{name[:12]}", **manifest)
+        _write_manifest(scratch, checkpoint)
+        if checkpoint.folder.exists():
+            shutil.rmtree(checkpoint.folder)
+        os.replace(scratch, checkpoint.folder)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    return checkpoint
+
+
+def register_folder(root: Path, stage: str, folder: Path, **manifest: Any) -> Checkpoint:
+    """Take a model folder as it is: only a manifest is written, under `root`; the weights stay where they are."""
+    check_model_folder(folder)
+    name = folder_digest(folder, WEIGHTS)
+    entry = root / f"{stage}-{name[:12]}"
+    entry.mkdir(parents=True, exist_ok=True)
+    checkpoint = Checkpoint(stage=stage, digest=name, folder=folder.resolve(), **manifest)
+    _write_manifest(entry, checkpoint)
+    return checkpoint
+
+
+def read_checkpoint(entry: Path) -> Checkpoint:
+    """The checkpoint whose manifest lies in `entry`."""
+    try:
+        values = json.loads((entry / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise UserError(f"no checkpoint at {entry}: materialise its asset first") from None
+    values["folder"] = Path(values["folder"])
+    return Checkpoint(**values)
+
+
+def find_checkpoint(root: Path, digest: str) -> Checkpoint:
+    """The checkpoint of that digest. Raises UserError where it is not there (or its weights are gone)."""
+    for manifest in root.glob(f"*-{digest[:12]}/{MANIFEST}"):
+        checkpoint = read_checkpoint(manifest.parent)
+        if checkpoint.digest == digest and (checkpoint.folder / "config.json").is_file():
+            return checkpoint
+    raise UserError(f"checkpoint {digest} is not under {root}: materialise its asset again")
+
+
+def all_checkpoints(root: Path) -> list[Checkpoint]:
+    return sorted((read_checkpoint(m.parent) for m in root.glob(f"*/{MANIFEST}")), key=lambda c: (c.stage, c.digest))
+
+
+def _write_manifest(entry: Path, checkpoint: Checkpoint) -> None:
+    scratch = entry / f".{MANIFEST}"
+    scratch.write_text(json.dumps(checkpoint.manifest(), indent=2, sort_keys=True, default=str))
+    os.replace(scratch, entry / MANIFEST)

@@ -1,0 +1,66 @@
+"""Where state lives: the folders under `$KIMI_HOME`.
+
+Belongs here: paths and how they are found. Does not belong here: what is inside them (`lake.py`, `checkpoints.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kimi_pipeline.errors import UserError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Home:
+    """The state of one installation; every path the project writes to is below `root`."""
+
+    root: Path
+
+    @classmethod
+    def from_env(cls) -> Home:
+        """`$KIMI_HOME`, or `.kimi/` in the checkout."""
+        root = os.environ.get("KIMI_HOME")
+        return cls(Path(root).expanduser().resolve() if root else CHECKOUT / ".kimi")
+
+    @property
+    def lake(self) -> Path:
+        return self.root / "lake"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def recipes(self) -> Path:
+        """A user's own prompt-set recipes (`NAME.toml`), beside the shipped ones."""
+        return self.root / "recipes"
+
+    @property
+    def jobs(self) -> Path:
+        """Specs and results of jobs that run outside the caller's process."""
+        return self.root / "jobs"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def dagster(self) -> Path:
+        return self.root / "dagster"
+
+    @property
+    def mlflow_uri(self) -> str:
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    def prepare(self) -> Home:
+        """Create the folders. Raises UserError where the place cannot be written."""
+        try:
+            for folder in (self.lake, self.checkpoints, self.recipes, self.jobs, self.reports, self.dagster):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write to {self.root} ({error.strerror}): set KIMI_HOME to a writable folder") from error
+        return self

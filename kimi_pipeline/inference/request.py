@@ -1,0 +1,101 @@
+"""What is asked of a model and what comes back: one request type for every carrier.
+
+Belongs here: `Sampling`, `SampleRequest`, `Completion`, the `Carrier` protocol. Does not belong here: how a carrier
+answers (`vllm_carrier.py`, `endpoint_carrier.py`), verdicts (`rewards/`), storage (`store.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from kimi_pipeline.digests import digest, request_seed
+
+PURPOSES = ("difficulty", "guess", "sft", "rollout", "evaluation")
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Sampling parameters. `max_tokens` bounds the output alone; temperature 0 is greedy."""
+
+    temperature: float
+    max_tokens: int
+    top_p: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRequest:
+    """One completion of one problem.
+
+    `checkpoint` is the digest of the weights that answer. `origin` feeds the seed: the checkpoint, or `iteration:N` in
+    RL. `prompt_token_ids` is given where a carrier must continue exact tokens (a later segment), else None and the
+    carrier renders `user_message` with the model's chat template.
+    """
+
+    problem_id: str
+    purpose: str
+    checkpoint: str
+    template: str
+    user_message: str
+    sampling: Sampling
+    sample_index: int
+    run_seed: int
+    origin: str
+    segment_index: int = 0
+    iteration: int | None = None
+    prompt_token_ids: tuple[int, ...] | None = None
+
+    @property
+    def seed(self) -> int:
+        """The request's seed, by `digests.request_seed`: never of batch or worker."""
+        return request_seed(
+            self.run_seed, self.purpose, self.origin, self.problem_id, self.sample_index, self.segment_index
+        )
+
+    @property
+    def sample_id(self) -> str:
+        """The identity of the sample: whatever changes its distribution or its place in the stream of draws."""
+        sampling = self.sampling
+        return digest(
+            [
+                self.problem_id,
+                self.purpose,
+                self.checkpoint,
+                self.origin,
+                self.template,
+                [sampling.temperature, sampling.max_tokens, sampling.top_p],
+                self.run_seed,
+                self.sample_index,
+                self.segment_index,
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A carrier's answer. `finish_reason` is `stop`, `length` (cut by max_tokens) or `error`.
+
+    `token_ids` and `logprobs` (one a token: the sampler's own, natural logarithm) are empty where the carrier cannot
+    tell them. `error` says what went wrong after all retries; such an answer has no verdict and is never a wrong one.
+    """
+
+    request: SampleRequest
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    cost: float = 0.0
+    error: str | None = None
+
+
+class Carrier(Protocol):
+    """Answers requests. Completions come as they finish, in any order, each request exactly once."""
+
+    name: str
+
+    def generate(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]: ...
+
+    def close(self) -> None: ...

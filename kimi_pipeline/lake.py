@@ -1,0 +1,238 @@
+"""The lake: Delta tables under one folder, written atomically, read with DuckDB or as Arrow.
+
+Belongs here: commits (with run id, reason and schema version), reads at a version, upserts, digests, compaction.
+Does not belong here: which tables there are (`tables.py`) and what their rows mean.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from kimi_pipeline.digests import digest
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.tables import TABLES, Table
+
+SCHEMA_VERSION = "schema version {}"  # kept as the table's description
+APPEND_TRIES = 20  # appends to one table never conflict in Delta; the tries cover a racing creation of it
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Lake:
+    """Tables of one installation. Writers may be several processes: every commit is atomic and optimistic."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, table: Table) -> str:
+        return str(self.root / table.name)
+
+    def exists(self, table: Table) -> bool:
+        return DeltaTable.is_deltatable(self.path(table))
+
+    def delta(self, table: Table, version: int | None = None) -> DeltaTable:
+        """The Delta table. Raises UserError for an unknown version or a table written under another schema version."""
+        try:
+            delta = DeltaTable(self.path(table), version=version)
+        except TableNotFoundError:
+            raise
+        except Exception as error:
+            if version is None:
+                raise
+            raise UserError(f"table {table.name} has no version {version}") from error
+        found = delta.metadata().description
+        if found != SCHEMA_VERSION.format(table.version):
+            raise UserError(
+                f"table {table.name} was written under {found}, this release has {SCHEMA_VERSION.format(table.version)}: "
+                f"use the matching release or a new KIMI_HOME"
+            )
+        return delta
+
+    def version(self, table: Table) -> int | None:
+        """The newest version, or None where nothing was written yet."""
+        return self.delta(table).version() if self.exists(table) else None
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def append(self, table: Table, rows: pa.Table | Iterable[dict[str, Any]], *, run_id: str, reason: str) -> int | None:
+        """Commit rows; returns the new version (None: there was nothing to commit)."""
+        data = self.arrow(table, rows, run_id)
+        if not data.num_rows:
+            return None
+        self._write(table, data, mode="append", run_id=run_id, reason=reason)
+        return self.version(table)
+
+    def upsert(self, table: Table, rows: pa.Table | Iterable[dict[str, Any]], *, run_id: str, reason: str) -> int:
+        """Insert new keys and replace rows whose content changed; returns how many rows that were.
+
+        Rows equal to what is stored (volatile columns aside) are not written; where nothing changed, nothing is committed.
+        """
+        data = self.arrow(table, rows, run_id)
+        if not data.num_rows:
+            return 0
+        if not self.exists(table):
+            self._write(table, data, mode="append", run_id=run_id, reason=reason)
+            return data.num_rows
+        content = [name for name in table.schema.names if name not in table.volatile]
+        stored = self.read(table, columns=content)
+        listed = ", ".join(f'"{name}"' for name in content)
+        same = " and ".join(f'n."{name}" is not distinct from o."{name}"' for name in content)
+        with self.connection() as db:
+            db.register("new_rows", data)
+            db.register("old_rows", stored)
+            changed = db.sql(
+                f"select n.* from new_rows n where not exists (select 1 from (select {listed} from old_rows) o where {same})"
+            ).to_arrow_table()
+        if not changed.num_rows:
+            return 0
+        changed = changed.cast(table.schema)
+        condition = " and ".join(f'target."{name}" = source."{name}"' for name in table.key)
+        (
+            self.delta(table)
+            .merge(
+                changed,
+                predicate=condition,
+                source_alias="source",
+                target_alias="target",
+                commit_properties=self._properties(table, run_id, reason),
+            )
+            .when_matched_update_all()
+            .when_not_matched_insert_all()
+            .execute()
+        )
+        return changed.num_rows
+
+    def replace(
+        self, table: Table, rows: pa.Table | Iterable[dict[str, Any]], *, where: str | None, run_id: str, reason: str
+    ) -> None:
+        """Overwrite the rows that match `where` (a Delta predicate; None: the whole table) in one commit."""
+        data = self.arrow(table, rows, run_id)
+        if not self.exists(table):
+            where = None
+        self._write(table, data, mode="overwrite", predicate=where, run_id=run_id, reason=reason)
+
+    def _write(self, table: Table, data: pa.Table, *, run_id: str, reason: str, **options: Any) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        for attempt in range(APPEND_TRIES):
+            try:
+                write_deltalake(
+                    self.path(table),
+                    data,
+                    partition_by=list(table.partition_by) or None,
+                    name=table.name,
+                    description=SCHEMA_VERSION.format(table.version),
+                    commit_properties=self._properties(table, run_id, reason),
+                    **options,
+                )
+                return
+            except CommitFailedError:
+                if attempt == APPEND_TRIES - 1:
+                    raise
+            except OSError as error:
+                raise UserError(f"cannot write table {table.name} in {self.root}: {error}. Free disk space and run again") from error
+
+    @staticmethod
+    def _properties(table: Table, run_id: str, reason: str) -> CommitProperties:
+        return CommitProperties(
+            custom_metadata={"run_id": run_id, "reason": reason, "schema_version": str(table.version)}
+        )
+
+    @staticmethod
+    def arrow(table: Table, rows: pa.Table | Iterable[dict[str, Any]], run_id: str) -> pa.Table:
+        """Rows in the table's schema; `run_id` and `created_at` are filled in where they are missing."""
+        if isinstance(rows, pa.Table):
+            if "run_id" not in rows.column_names:
+                rows = rows.append_column("run_id", pa.array([run_id] * rows.num_rows, pa.string()))
+            if "created_at" not in rows.column_names:
+                rows = rows.append_column("created_at", pa.array([now()] * rows.num_rows, table.schema.field("created_at").type))
+            return rows.select(table.schema.names).cast(table.schema)
+        stamp = {"run_id": run_id, "created_at": now()}
+        return pa.Table.from_pylist([stamp | row for row in rows], schema=table.schema)
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def read(
+        self,
+        table: Table,
+        *,
+        columns: Sequence[str] | None = None,
+        where: list[tuple[str, str, Any]] | None = None,
+        version: int | None = None,
+    ) -> pa.Table:
+        """Rows as Arrow (an empty table where nothing was written yet). `where` is a conjunction of simple conditions."""
+        names = list(columns or table.schema.names)
+        if not self.exists(table):
+            return table.schema.empty_table().select(names)
+        dataset = self.delta(table, version).to_pyarrow_dataset(as_large_types=False)
+        condition = None
+        if where:
+            from pyarrow.parquet import filters_to_expression
+
+            condition = filters_to_expression(where)
+        return dataset.to_table(columns=names, filter=condition)
+
+    @staticmethod
+    def connection() -> duckdb.DuckDBPyConnection:
+        """An in-memory DuckDB that neither installs nor loads extensions."""
+        return duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false", "TimeZone": "UTC"})
+
+    def sql(self, query: str, parameters: Sequence[Any] = (), **extra: pa.Table) -> pa.Table:
+        """Run a query over the tables by their names (only those that the query names are opened) and `extra` tables."""
+        with self.connection() as db:
+            for name, data in extra.items():
+                db.register(name, data)
+            for name, table in TABLES.items():
+                if name in query and name not in extra:
+                    db.register(
+                        name,
+                        self.delta(table).to_pyarrow_dataset(as_large_types=False)
+                        if self.exists(table)
+                        else table.schema.empty_table(),
+                    )
+            return db.sql(query, params=list(parameters)).to_arrow_table()
+
+    def rows(self, query: str, parameters: Sequence[Any] = (), **extra: pa.Table) -> list[dict[str, Any]]:
+        return self.sql(query, parameters, **extra).to_pylist()
+
+    def digest(self, table: Table, where: list[tuple[str, str, Any]] | None = None, version: int | None = None) -> str:
+        """The digest of a table's content: sorted rows, volatile columns left out, independent of files and order."""
+        names = [name for name in table.schema.names if name not in table.volatile]
+        return table_digest(self.read(table, columns=names, where=where, version=version))
+
+    def history(self, table: Table) -> list[dict[str, Any]]:
+        return self.delta(table).history() if self.exists(table) else []
+
+    # -- keeping ------------------------------------------------------------------------------------------------
+
+    def compact(self, table: Table, *, run_id: str) -> dict[str, Any]:
+        """Merge small files. Content, digests and older versions stay as they are."""
+        if not self.exists(table):
+            return {}
+        return self.delta(table).optimize.compact(commit_properties=self._properties(table, run_id, "compaction"))
+
+
+def table_digest(data: pa.Table) -> str:
+    """The digest of Arrow rows as a set: row order does not count, column order and names do."""
+    with Lake.connection() as db:
+        db.register("content", data)
+        listed = ", ".join(f'"{name}" := "{name}"' for name in data.column_names)
+        found = db.execute(
+            f"select md5(string_agg(h, '' order by h)) from (select md5(cast(struct_pack({listed}) as varchar)) h from content)"
+        ).fetchone()
+    return digest([data.column_names, found[0] if found else None, data.num_rows])
+
+
+def as_json(value: Any) -> str:
+    """Compact JSON for evidence, parameter and manifest columns."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)

@@ -1,0 +1,100 @@
+"""Problem: what the whole pipeline is about, its identity and its held-out split.
+
+Belongs here: the row types `Problem`, `Image`, `Submission`, the content hash that is a problem's id, the split by hash.
+Does not belong here: reading them from sources (`corpora/`), verdicts on them (`curation/`), their tables (`tables.py`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from kimi_pipeline.digests import digest
+
+_SPACE = re.compile(r"\s+")
+
+ANSWER_KINDS = (
+    "integer",
+    "rational",
+    "real",
+    "expression",
+    "set",
+    "interval",
+    "tuple",
+    "matrix",
+    "text",
+    "code",
+    "none",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image of a prompt: its bytes and media type (`image/png`)."""
+
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A program handed in for a coding problem. `verdict` is `accepted` or a known bug's name."""
+
+    language: str
+    program: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One source row in the project's own form.
+
+    `problem_id` depends on the prompt's normalised text and images alone: two rows with one id are exact duplicates,
+    and two answers for one id are a conflict that can be seen. `labels` are the source's own (type, level, grade);
+    `planted` says, for built-in rows only, what the row was made to be.
+    """
+
+    source: str
+    source_row: str
+    prompt: str
+    answer: str
+    answer_kind: str
+    domain: str | None = None
+    discipline: str | None = None
+    language: str = "en"
+    licence: str = "unknown"
+    options: tuple[str, ...] = ()
+    images: tuple[Image, ...] = ()
+    submissions: tuple[Submission, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+    planted: str | None = None
+
+    @property
+    def problem_id(self) -> str:
+        return problem_id(self.prompt, self.images)
+
+    def row(self) -> dict[str, Any]:
+        """The row of the `problems` table."""
+        row = asdict(self) | {"problem_id": self.problem_id}
+        row["labels"] = list(self.labels.items())
+        return row
+
+
+def normalise_for_identity(text: str) -> str:
+    """The form in which two texts are the same problem: NFKC, one space for any white space, none at the ends.
+
+    Case, punctuation and numbers are kept: "3 apples" and "5 apples" are two problems.
+    """
+    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip()
+
+
+def problem_id(prompt: str, images: tuple[Image, ...] = ()) -> str:
+    """The content hash that is a problem's id (32 hexadecimal digits)."""
+    return digest({"prompt": normalise_for_identity(prompt), "images": [digest(image.data) for image in images]})
+
+
+def is_held_out(problem_id: str, share: float) -> bool:
+    """Whether a problem belongs to the held-out split: its id alone decides, so that no run can move it."""
+    return int(problem_id[:8], 16) / 0x1_0000_0000 < share

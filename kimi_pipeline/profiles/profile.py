@@ -1,0 +1,215 @@
+"""Settings: every field with its meaning, its range and its default; a profile file only says what differs.
+
+Belongs here: the settings' types, reading a profile, overriding fields. Does not belong here: what a setting does.
+A field that the report fixes carries its section; the defaults are the report's wherever it gives a number.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kimi_pipeline.digests import digest
+from kimi_pipeline.errors import UserError
+
+FOLDER = Path(__file__).parent
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+
+
+class Section(BaseModel):
+    """A part of a profile. Unknown fields are errors, values are checked, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Corpora(Section):
+    sources: list[str] = Field(["builtin"], description="Source files (.toml), or data files (.jsonl, .json, .parquet)")
+    limit: int | None = Field(None, ge=1, description="Read at most this many rows in all; empty: everything")
+    max_text_bytes: int = Field(1_000_000, ge=1_000, description="A longer prompt or answer is quarantined as too_long")
+    held_out_share: Share = Field(0.2, description="Share of built-in problems, by hash, that no training may see")
+    problems_per_family: Count = Field(500, description="Rows that each built-in family writes into the corpus")
+    evaluation_problems: Count = Field(1200, description="Held-out problems that checkpoints are evaluated on")
+
+
+class Model(Section):
+    kind: Literal["tiny", "folder"] = Field("tiny", description="tiny: trained here from scratch; folder: yours")
+    path: str | None = Field(None, description="The model's folder in Hugging Face format (kind = folder)")
+    layers: Annotated[int, Field(ge=1, le=48)] = Field(3, description="Layers of the tiny model")
+    width: Annotated[int, Field(ge=32, le=4096)] = Field(64, description="Hidden size of the tiny model")
+    heads: Annotated[int, Field(ge=1, le=64)] = Field(4, description="Attention heads of the tiny model, 32 wide each")
+    window: Annotated[int, Field(ge=128, le=262_144)] = Field(256, description="Longest sequence, in tokens")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of weights and activations")
+
+
+class Inference(Section):
+    carrier: Literal["vllm", "endpoint"] = Field("vllm", description="Who samples: vLLM in-process, or an HTTP endpoint")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where vLLM runs")
+    max_num_seqs: Count = Field(256, description="Sequences that decode together")
+    kv_cache_gib: Annotated[float, Field(gt=0, le=4096)] = Field(1, description="Memory of the key-value cache on a CPU, GiB")
+    gpu_memory_share: Share = Field(0.4, description="Share of a GPU's memory that vLLM may take beside the trainer")
+    tensor_parallel: Count = Field(1, description="Ranks that share one vLLM model")
+    threads: Count = Field(2, description="CPU threads of sampling and training")
+    endpoint_url: str | None = Field(None, description="Base URL of an OpenAI-compatible endpoint (http://host:port/v1)")
+    endpoint_model: str | None = Field(None, description="Model name that the endpoint serves")
+    endpoint_key_env: str | None = Field(None, description="Name of the environment variable that holds the key")
+    endpoint_concurrency: Count = Field(16, description="Requests in flight at the endpoint")
+    endpoint_retries: Annotated[int, Field(ge=0, le=100)] = Field(6, description="Tries again after 429, 5xx or a dropped answer")
+    endpoint_timeout_s: Annotated[float, Field(gt=0)] = Field(120, description="Seconds to wait for one answer")
+    price_per_million_tokens: Annotated[float, Field(ge=0)] = Field(0, description="Price of a million output tokens")
+
+
+class Curation(Section):
+    prompt_set: str = Field("laptop", description="Recipe of the prompt set that RL trains on")
+    template: Literal["tiny", "chat"] = Field("tiny", description="Wording of the prompts: terse, or for chat models")
+    samples: Count = Field(10, description="Answers a problem for its pass rate [2.1]")
+    temperature: Temperature = Field(1.0, description="Sampling temperature of those answers: relatively high [2.1]")
+    max_tokens: Count = Field(120, description="Longest answer, in tokens")
+    guesses: Count = Field(8, description="Guesses without reasoning; right within them and the prompt goes [2.1]")
+    guess_temperature: Temperature = Field(1.0, description="Sampling temperature of the guesses")
+    guess_max_tokens: Count = Field(16, description="Longest guess, in tokens")
+    min_pass_rate: Share = Field(0.0, description="Problems with a pass rate at or below it are hopeless (see keep_unsolved)")
+    max_pass_rate: Share = Field(1.0, description="Problems with a pass rate at or above it are trivial")
+    keep_unsolved: bool = Field(True, description="Keep problems that no sample solved: they are hard, not refused")
+    max_size: int | None = Field(None, ge=1, description="Largest size of a prompt set; empty: all that pass")
+
+
+class Sft(Section):
+    clean_examples: int = Field(20_000, ge=0, description="Clean worked solutions, trained first; 0 takes the model as given")
+    noisy_examples: int = Field(8_000, ge=0, description="Worked solutions with slips and checks, trained second")
+    guess_share: Share = Field(0.15, description="Share of examples in the answer-only format: guessing is a measured skill")
+    batch_tokens: Count = Field(4096, description="Tokens of a packed batch")
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(2e-3, description="Peak learning rate, decays by cosine")
+    epochs: Count = Field(1, description="Passes over the examples")
+    max_held_out_loss: Annotated[float, Field(gt=0)] = Field(0.5, description="A higher held-out loss (nats a token) stops the lineage")
+
+
+class Rl(Section):
+    iterations: Count = Field(80, description="Rounds of rollout and training [2.3]")
+    prompts: Count = Field(32, description="Problems an iteration")
+    samples: Annotated[int, Field(ge=2)] = Field(8, description="Responses a problem, k")
+    temperature: Temperature = Field(1.0, description="Sampling temperature of rollouts")
+    max_tokens: Count = Field(120, description="Longest response, in tokens")
+    tau: Annotated[float, Field(gt=0)] = Field(0.3, description="Weight of the KL to the iteration's reference policy [2.3.1]")
+    baseline: Literal["mean", "log_mean_exp"] = Field("mean", description="Estimate of tau log Z [2.3.1]")
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(4e-4, description="Learning rate of the policy, independent of tau")
+    mini_steps: Count = Field(4, description="Optimizer steps an iteration; with one the regulariser has no gradient")
+    reset_optimizer: bool = Field(True, description="Forget the optimizer's moments at each iteration [2.3.1]")
+    max_grad_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Gradient norms above it are scaled down")
+    zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(1, description="DeepSpeed ZeRO stage")
+    ranks: Count = Field(1, description="Processes of the training job; on GPUs, one a GPU")
+    max_logprob_gap: Annotated[float, Field(gt=0)] = Field(1e-4, description="Largest gap of sampler and trainer log-probs; more stops the job")
+
+
+class Evaluation(Section):
+    samples: Count = Field(1, description="Answers a problem at temperature 1")
+    max_tokens: Count = Field(120, description="Longest answer, in tokens")
+
+
+class Limits(Section):
+    commit_seconds: Annotated[float, Field(gt=0, le=10)] = Field(10, description="Samples are committed at least this often")
+    commit_samples: Annotated[int, Field(ge=1, le=500)] = Field(500, description="and at least after so many")
+    workers: Count = Field(2, description="Processes that map over shards")
+
+
+class Profile(Section):
+    """Every setting of a run. `name` and `overrides` say where the values come from; `digest` names them."""
+
+    name: str
+    description: str
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    corpora: Corpora = Corpora()
+    model: Model = Model()
+    inference: Inference = Inference()
+    curation: Curation = Curation()
+    sft: Sft = Sft()
+    rl: Rl = Rl()
+    evaluation: Evaluation = Evaluation()
+    limits: Limits = Limits()
+
+    def settings(self) -> dict[str, Any]:
+        """What was in force, for a manifest."""
+        return self.model_dump()
+
+    @property
+    def digest(self) -> str:
+        return digest(self.settings())
+
+    def with_changes(self, changes: dict[str, Any]) -> Profile:
+        """The profile with fields changed (`{"rl.iterations": 40}`). Raises UserError as `load_profile` does."""
+        return _validated(_overridden(self.settings(), changes), self.name)
+
+
+def profile_names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_profile(name: str | None = None, overrides: dict[str, Any] | None = None) -> Profile:
+    """The profile `name` (else `$KIMI_PROFILE`, else laptop) with `overrides` (else `$KIMI_SET`, a JSON object).
+
+    Raises UserError for an unknown profile or field and for a value out of range; the message names the field.
+    """
+    name = name or os.environ.get("KIMI_PROFILE") or "laptop"
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise UserError(f"unknown profile {name!r}: choose one of {', '.join(profile_names())}")
+    if overrides is None:
+        overrides = json.loads(os.environ.get("KIMI_SET") or "{}")
+    values = tomllib.loads(path.read_text()) | {"name": name}
+    return _validated(_overridden(values, overrides), name)
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`rl.iterations=40` as a field and a value (TOML where it parses, else text)."""
+    field, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--set {text!r}: write it as section.field=value")
+    try:
+        return field.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return field.strip(), value.strip()
+
+
+def _overridden(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    values = json.loads(json.dumps(values))
+    for field, value in changes.items():
+        *sections, leaf = field.split(".")
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise UserError(f"unknown setting {field!r}: {section!r} has no fields")
+        place[leaf] = value
+    return values
+
+
+def _validated(values: dict[str, Any], name: str) -> Profile:
+    try:
+        return Profile.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = [line.split(" ")[0] for line in describe_settings()]
+            near = difflib.get_close_matches(field, known, n=1)
+            raise UserError(f"profile {name}: unknown setting {field!r}" + (f"; did you mean {near[0]!r}?" if near else "")) from None
+        raise UserError(f"profile {name}: {field}: {first['msg']}, not {first['input']!r}") from None
+
+
+def describe_settings() -> list[str]:
+    """One line a field: `rl.tau (0.3): Weight of the KL ...`."""
+    lines = []
+    for name, field in Profile.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, Section):
+            for leaf, inner in section.model_fields.items():
+                lines.append(f"{name}.{leaf} ({inner.get_default()!r}): {inner.description}")
+    return lines

@@ -1,0 +1,63 @@
+"""The contract of rewards: k responses of one problem in, one breakdown a response out.
+
+Belongs here: `Response`, `Status`, `Breakdown`, the `Reward` protocol. Does not belong here: any rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class Status(StrEnum):
+    """What is known of a response. Only `correct` and `wrong` and `no_answer` are verdicts.
+
+    `unverifiable`: the response's own content exceeds deadline or memory, or the rules can't decide; counted, watched
+    and worth 0 where no reward model follows. `infrastructure_error`: ours, retried and then excluded, never 0.
+    """
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    NO_ANSWER = "no_answer"
+    UNVERIFIABLE = "unverifiable"
+    INFRASTRUCTURE_ERROR = "infrastructure_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a response is held against."""
+
+    problem_id: str
+    answer: str
+    answer_kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One response of a group: its text, its length in tokens, and whether it ended by itself."""
+
+    text: str
+    tokens: int
+    finished: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """The reward of one response, with its parts. `reward` is None where the response is excluded."""
+
+    status: Status
+    reward: float | None
+    reason: str | None = None
+    extracted_answer: str | None = None
+    parts: dict[str, float] = field(default_factory=dict)
+    rule_version: str = ""
+
+
+class Reward(Protocol):
+    """Scores a whole group at once: the length reward and the baseline are properties of a group."""
+
+    version: str
+
+    def score(self, reference: Reference, group: Sequence[Response]) -> list[Breakdown]: ...

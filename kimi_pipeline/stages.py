@@ -1,0 +1,177 @@
+"""Stages: a step of the lineage as data, and the memo that makes a finished step free to ask for again.
+
+Belongs here: `Stage`, `Context`, `Outcome`, fingerprints, the `stages` table. Does not belong here: the list of stages
+(`lineage.py`), any step's work, Dagster (an asset is a stage under a Dagster name).
+
+A stage's fingerprint covers its settings, its code (without comments and docstrings) and the data versions of what it
+reads. Equal fingerprint and outputs still there: nothing is computed.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kimi_pipeline import tables
+from kimi_pipeline.digests import digest
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.home import Home
+from kimi_pipeline.jobs import Launcher
+from kimi_pipeline.lake import Lake, as_json
+from kimi_pipeline.profiles import Profile
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage works with. `prompt_set` names the set (the partition) that a run is about."""
+
+    home: Home
+    lake: Lake
+    profile: Profile
+    launcher: Launcher
+    run_id: str
+    prompt_set: str
+    say: Callable[[str], None] = print
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage made. `data_version` names the content; `figures` are the numbers people look at, most useful first.
+
+    `outputs` hold what later stages need (a checkpoint's digest and folder, a version). `plots` are PNG files,
+    `preview` a few rows as dictionaries. `cached` says that nothing was computed.
+    """
+
+    data_version: str
+    figures: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    plots: dict[str, str] = field(default_factory=dict)
+    preview: list[dict[str, Any]] = field(default_factory=list)
+    cached: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the lineage.
+
+    `upstream` names the stages it reads; `settings` picks from the profile what its result depends on; `code` names the
+    modules that its result depends on; `tables` are the ones it writes (first: the one people mean). `by_set` says that
+    each named prompt set has a result of its own.
+    """
+
+    name: str
+    description: str
+    group: str
+    compute: Callable[[Context], Outcome]
+    upstream: tuple[str, ...] = ()
+    settings: Callable[[Context], dict[str, Any]] = lambda context: {}
+    code: tuple[str, ...] = ()
+    tables: tuple[tables.Table, ...] = ()
+    kinds: tuple[str, ...] = ("python",)
+    by_set: bool = False
+    by_profile: bool = True
+
+    def partition(self, context: Context) -> str:
+        """What tells results of one stage apart in a lake that several profiles and sets share."""
+        return context.prompt_set if self.by_set else (context.profile.name if self.by_profile else "")
+
+
+def new_run_id() -> str:
+    return uuid.uuid4().hex
+
+
+def run_stage(stage: Stage, context: Context, upstream: dict[str, Stage]) -> Outcome:
+    """Compute a stage, or take the stored outcome where nothing that it depends on has changed.
+
+    Raises UserError where an upstream stage has no outcome yet, naming it.
+    """
+    inputs = {
+        "settings": stage.settings(context),
+        "code": code_version(stage.code),
+        "upstream": {name: require_outcome(upstream[name], context).data_version for name in stage.upstream},
+    }
+    fingerprint = digest(inputs)
+    stored = _newest(stage, context)
+    if stored is not None and stored[0] == fingerprint and _still_there(stored[1]):
+        context.say(f"{stage.name}: unchanged")
+        return stored[1]
+    context.say(f"{stage.name}: {stage.description}")
+    outcome = stage.compute(context)
+    context.lake.append(
+        tables.STAGES,
+        [
+            {
+                "stage": stage.name,
+                "partition": stage.partition(context),
+                "fingerprint": fingerprint,
+                "data_version": outcome.data_version,
+                "inputs": as_json(inputs),
+                "outputs": as_json(outcome.outputs),
+                "metadata": as_json({"figures": outcome.figures, "plots": outcome.plots, "preview": outcome.preview}),
+            }
+        ],
+        run_id=context.run_id,
+        reason=f"stage {stage.name}",
+    )
+    return outcome
+
+
+def latest_outcome(stage: Stage, context: Context) -> Outcome | None:
+    """The newest outcome of a stage for this profile or set, or None."""
+    stored = _newest(stage, context)
+    return stored[1] if stored else None
+
+
+def require_outcome(stage: Stage, context: Context) -> Outcome:
+    outcome = latest_outcome(stage, context)
+    if outcome is None:
+        raise UserError(f"{stage.name} has not been materialised for {stage.partition(context)!r}: materialise it first")
+    return outcome
+
+
+@cache
+def code_version(modules: Sequence[str]) -> str:
+    """The digest of what modules do: comments, docstrings and layout don't count."""
+    return digest([[name, digest(ast.dump(_without_docstrings(_source(name))))] for name in sorted(modules)])
+
+
+def _source(module: str) -> ast.Module:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(module)
+    return ast.parse(Path(spec.origin).read_text())
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body
+            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+                node.body = body[1:] or [ast.Pass()]
+    return tree
+
+
+def _newest(stage: Stage, context: Context) -> tuple[str, Outcome] | None:
+    """Fingerprint and outcome of the newest row. An older row with a matching fingerprint does not count: what the
+    tables hold now is the newest one's content."""
+    rows = context.lake.rows(
+        "select * from stages where stage = ? and partition = ? order by created_at desc limit 1",
+        [stage.name, stage.partition(context)],
+    )
+    if not rows:
+        return None
+    metadata = json.loads(rows[0]["metadata"])
+    outcome = Outcome(rows[0]["data_version"], outputs=json.loads(rows[0]["outputs"]), cached=True, **metadata)
+    return rows[0]["fingerprint"], outcome
+
+
+def _still_there(outcome: Outcome) -> bool:
+    folder = outcome.outputs.get("folder")
+    return folder is None or Path(folder).is_dir()
