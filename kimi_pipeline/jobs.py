@@ -17,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ from typing import Any, Protocol
 from kimi_pipeline.errors import UserError
 
 PROGRESS_SECONDS = 5.0
+OWNER = "KIMI_JOB_OWNER"  # environment variable: the process that a job works for
+OWNER_POLL_SECONDS = 1.0
 BAD_INPUT = 2
 
 
@@ -70,7 +73,7 @@ class LocalLauncher:
 
     def run(self, module: str, spec: dict[str, Any], *, ranks: int = 1) -> dict[str, Any]:
         path = write_spec(self.folder, module, spec)
-        done = subprocess.run(command(module, path, ranks), check=False)
+        done = subprocess.run(command(module, path, ranks), env=owned_environment(), check=False)
         if done.returncode and not path.with_name("result.json").is_file():
             raise RuntimeError(f"job {module} failed with exit code {done.returncode}: its output is above")
         return read_result(path)
@@ -101,10 +104,36 @@ class Report:
         self.info(f"[{bar}] {done}/{total} {note} ({passed - self._started:.0f} s)".rstrip())
 
 
+def owned_environment() -> dict[str, str]:
+    """This process's environment for a job, with the owner that the job must not outlive."""
+    return {**os.environ, OWNER: str(os.getpid())}
+
+
 def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent dies (a killed run must not leave a job sampling)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG
+    """End this process when its parent or its owner dies (a killed run must not leave a job sampling).
+
+    The kernel tells of the parent at once. The owner is watched as well: between it and a rank stands DeepSpeed's
+    launcher, which lives on when its own parent is killed.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG
+    if OWNER in os.environ:
+        threading.Thread(target=_die_with, args=(int(os.environ[OWNER]),), daemon=True).start()
+
+
+def _die_with(owner: int) -> None:
+    while _running(owner):
+        time.sleep(OWNER_POLL_SECONDS)
+    os._exit(128 + signal.SIGTERM)
+
+
+def _running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"  # dead, but not yet reaped
 
 
 @contextlib.contextmanager

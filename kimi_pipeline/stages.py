@@ -26,6 +26,7 @@ from kimi_pipeline.home import Home
 from kimi_pipeline.jobs import Launcher
 from kimi_pipeline.lake import Lake, as_json
 from kimi_pipeline.profiles import Profile
+from kimi_pipeline.shards import LocalShards, ShardMap
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Context:
     run_id: str
     prompt_set: str
     say: Callable[[str], None] = print
+    shards: ShardMap = LocalShards()
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def run_stage(stage: Stage, context: Context, upstream: dict[str, Stage]) -> Out
                 "data_version": outcome.data_version,
                 "inputs": as_json(inputs),
                 "outputs": as_json(outcome.outputs),
-                "metadata": as_json({"figures": outcome.figures, "plots": outcome.plots, "preview": outcome.preview}),
+                "metadata": json.dumps({"figures": outcome.figures, "plots": outcome.plots, "preview": outcome.preview}, default=str),
             }
         ],
         run_id=context.run_id,

@@ -77,7 +77,10 @@ class Completion:
     """A carrier's answer. `finish_reason` is `stop`, `length` (cut by max_tokens) or `error`.
 
     `token_ids` and `logprobs` (one a token: the sampler's own, natural logarithm) are empty where the carrier cannot
-    tell them. `error` says what went wrong after all retries; such an answer has no verdict and is never a wrong one.
+    tell them. `error` (`code: what happened`) says what went wrong after all retries; such an answer has no verdict and
+    is never a wrong one.
+    `retryable`: the same request may well succeed later (a timeout), so nothing is stored and the next run asks again;
+    else the error is a property of the request (a prompt longer than the window) and is stored, once, as excluded.
     """
 
     request: SampleRequest
@@ -89,6 +92,19 @@ class Completion:
     logprobs: tuple[float, ...] = ()
     cost: float = 0.0
     error: str | None = None
+    retryable: bool = False
+
+
+def failed(
+    request: SampleRequest, error: str, *, retryable: bool, prompt_tokens: int = 0, cost: float = 0.0
+) -> Completion:
+    """The completion of a request that nobody could answer. `error` is `code: what happened`."""
+    return Completion(request, "", "error", prompt_tokens, 0, cost=cost, error=error, retryable=retryable)
+
+
+def error_code(error: str) -> str:
+    """The code of an error: the part to count by."""
+    return error.partition(":")[0]
 
 
 class Carrier(Protocol):

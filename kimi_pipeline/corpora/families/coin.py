@@ -7,8 +7,6 @@ The coin's year has no bearing on the answer: it makes many distinct prompts.
 
 from __future__ import annotations
 
-from random import Random
-
 from kimi_pipeline.corpora.families.steps import StepFamily
 
 SIDES = ("heads", "tails")
@@ -23,7 +21,7 @@ STEPS = {
     "leave it": lambda side: side,
     "turn it twice": lambda side: side,
     "turn it thrice": _turned,
-    "spin it once": lambda side: side,
+    "slide it aside": lambda side: side,
 }
 
 COIN = StepFamily(

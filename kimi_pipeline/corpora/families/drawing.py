@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 from kimi_pipeline.corpora.families.base import Family, Item, WorkedExample, boxed, to_problem
+from kimi_pipeline.corpora.families.registry import DEFAULT_WEIGHTS, FAMILIES
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.templates import TEMPLATES, Format
@@ -78,25 +79,24 @@ def worked_examples(
     held_out_share: float,
     weights: Mapping[str, float] | None = None,
     template: str = "tiny",
+    held_out: bool = False,
 ) -> Iterator[WorkedExample]:
-    """`n` examples for SFT, of training-side problems only, of all families and levels.
+    """`n` examples for SFT of all families and levels, of one side of the split (`held_out`: to measure a loss on).
 
     A `guess_share` of them are in the guess format, with the true answer alone: guessing is a skill that is measured,
     so the model must know the format. `noise` is that of `Family.solution`. `weights` gives the families' relative
     frequency (default: `DEFAULT_WEIGHTS`). The stream for a larger `n` begins with that for a smaller one.
     """
-    from kimi_pipeline.corpora.families import DEFAULT_WEIGHTS, FAMILIES
-
     shares = dict(weights or DEFAULT_WEIGHTS)
     names = list(shares)
     totals = list(itertools.accumulate(shares.values()))
-    rng = seeded("worked examples", seed, noise, guess_share)
+    rng = seeded("worked examples", seed, noise, guess_share, held_out)
     wording = TEMPLATES[template]
     made = 0
     while made < n:
         family = FAMILIES[rng.choices(names, cum_weights=totals)[0]]
         item = family.draw(rng)
-        if not on_side(family, item, False, held_out_share):
+        if not on_side(family, item, held_out, held_out_share):
             continue
         format: Format = "guess" if rng.random() < guess_share else "reasoning"
         response = boxed(item.answer) if format == "guess" else family.solution(item, rng, noise)

@@ -1,0 +1,41 @@
+# Everything a person types. `make run` and `make test` are all that a fresh machine needs.
+PYTHON ?= python3
+VENV   ?= .venv
+EXTRA  ?=
+BIN    := $(VENV)/bin
+PROFILE ?= laptop
+
+.PHONY: help install install-dev system run ui test check format bench clean
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ #/' | column -t -s '#'
+
+install: ## the project into .venv (CPU or GPU build, by what the machine has)
+	@$(PYTHON) deploy/install.py --venv $(VENV) $(if $(EXTRA),--extra $(EXTRA))
+
+install-dev: ## the same with the tools of tests and checks
+	@$(PYTHON) deploy/install.py --venv $(VENV) --dev $(if $(EXTRA),--extra $(EXTRA))
+
+system: ## Debian packages that tests use (needs root, or sudo)
+	@deploy/system.sh
+
+run: install ## the whole lineage on the laptop profile
+	@$(BIN)/kimi-pipeline run --profile $(PROFILE)
+
+ui: install ## the Dagster UI on http://127.0.0.1:3000
+	@$(BIN)/kimi-pipeline ui --profile $(PROFILE)
+
+test: install-dev ## everything that can be tested here
+	@$(BIN)/python -m pytest -q
+
+check: install-dev ## style, types, floors
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: install-dev ## rewrite the style
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: install ## long measurements, resumable
+	@$(BIN)/kimi-pipeline bench learning
+
+clean: ## remove the environment and caches; state in .kimi stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,10 @@
+"""What is materialised: the lineage of `kimi_pipeline/lineage.py` as Dagster assets, checks, jobs and partitions.
+
+    definitions.py  what workspace.yaml loads
+    factory.py      one asset a stage           checks.py      what blocks the stages after
+    run_config.py   what the Launchpad offers   partitions.py  the named prompt sets
+    shown.py        an outcome as metadata      jobs.py        the jobs people start by name
+    work.py         a stage's context           launch.py      a run from the terminal
+
+Does not belong here: any method of the report (`kimi_pipeline/`), any engine (`resources/`).
+"""

@@ -1,0 +1,65 @@
+"""One Dagster asset a stage: the stage says what, the factory gives it its place in the graph.
+
+Belongs here: names, groups, kinds, owners, pools, partitions, versions. Does not belong here: any stage's work.
+(No future annotations here: Dagster reads those of the asset function as types.)
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from assets.run_config import config_class
+from assets.shown import definition_metadata, outcome_metadata
+from assets.work import refusals_as_failures, stage_context
+from kimi_pipeline.profiles import Profile
+from kimi_pipeline.stages import Stage, code_version, run_stage
+from resources import ComputeResource, LakeResource, ProfileResource
+
+POOLS = {"vllm": "gpu", "deepspeed": "gpu", "docker": "sandbox"}
+"""Kinds of work that must not run twice at a time on one machine, and the pool that sees to it."""
+
+
+def stage_asset(
+    stage: Stage, lineage: Mapping[str, Stage], partitions: dg.PartitionsDefinition[str], defaults: Profile
+) -> dg.AssetsDefinition:
+    """The asset of a stage. It is computed by `run_stage`, which does nothing where nothing has changed.
+
+    There is no retry policy: jobs are resumable inside, and a refused input stays refused.
+    """
+    config = config_class(stage.name, defaults)
+    upstream = {name: lineage[name] for name in stage.upstream}
+
+    @dg.asset(
+        name=stage.name,
+        description=stage.description,
+        group_name=stage.group,
+        deps=list(stage.upstream),
+        kinds=set(stage.kinds),
+        owners=[owner(stage)],
+        tags={"result": "by_set" if stage.by_set else "by_profile" if stage.by_profile else "shared"},
+        metadata=definition_metadata(stage),
+        code_version=code_version(stage.code),
+        partitions_def=partitions if stage.by_set else None,
+        config_schema=config.to_fields_dict() if config else None,
+        pool=pool(stage),
+    )
+    def materialise(
+        context: dg.AssetExecutionContext, profile: ProfileResource, lake: LakeResource, compute: ComputeResource
+    ) -> dg.MaterializeResult[None]:
+        with refusals_as_failures():
+            work = stage_context(context, profile, lake, compute)
+            outcome = run_stage(stage, work, upstream)
+            return dg.MaterializeResult(
+                metadata=outcome_metadata(stage, work, outcome), data_version=dg.DataVersion(outcome.data_version)
+            )
+
+    return materialise
+
+
+def pool(stage: Stage) -> str | None:
+    """The pool a stage holds a place in while it runs."""
+    return next((POOLS[kind] for kind in stage.kinds if kind in POOLS), None)
+
+
+def owner(stage: Stage) -> str:
+    return "team:models" if pool(stage) == "gpu" else "team:data"

@@ -1,0 +1,296 @@
+"""The terminal's door: `kimi-pipeline COMMAND`.
+
+Belongs here: arguments, tables for people, `--json` for machines, exit codes (0 done, 1 the answer is no, 2 bad usage
+or input, with one line that says what to do). Does not belong here: what a command does.
+
+Modules are imported inside commands: `explain` and `funnel` must answer at once, and load neither Dagster nor torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.home import CHECKOUT, Home
+
+NO, BAD_INPUT = 1, 2
+
+
+class Door(click.Group):
+    """Turns a UserError into its one line and exit code 2."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except UserError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(BAD_INPUT)
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output")
+
+
+@click.group(cls=Door, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def main() -> None:
+    """Data and training for reasoning models, after the Kimi k1.5 report: run the lineage, and ask it why."""
+
+
+def show(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
+    """Rows as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    columns = list(rows[0]) if rows else []
+    for name in columns:
+        numeric = all(isinstance(row[name], int | float) and not isinstance(row[name], bool) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*[_cell(row[name]) for name in columns])
+    # A pipe has no width of its own; cutting what goes into one would lose it.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, list | tuple):
+        return " – ".join(_cell(v) for v in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_cell(v)}" for k, v in value.items())
+    return "" if value is None else str(value)
+
+
+def emit(value: Any, as_json: bool, people: Callable[[], None]) -> None:
+    if as_json:
+        click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    else:
+        people()
+
+
+def open_lake() -> Any:
+    from kimi_pipeline.lake import Lake
+
+    return Lake(Home.from_env().lake)
+
+
+@main.command()
+@click.option("--profile", help="smoke, laptop (default), smol, gpu or cluster")
+@click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a setting: --set rl.iterations=40")
+@click.option("--source", "sources", multiple=True, help="A corpus: a .jsonl or .parquet file, or a .toml source file")
+@click.option("--model", help="A Hugging Face model folder")
+@click.option("--endpoint", help="Base URL of an OpenAI-compatible endpoint that samples instead of vLLM in-process")
+@click.option("--endpoint-model", help="The model's name at that endpoint")
+@click.option("--limit", type=click.IntRange(1), help="Read at most this many rows")
+@click.option("--prompt-set", help="Recipe of the prompt set (default: the profile's)")
+@click.option("--select", default="", help="Stop after these assets, comma-separated (with all that they need)")
+@click.option("--verbose", is_flag=True, help="Show Dagster's own log as well")
+def run(
+    profile: str | None,
+    overrides: tuple[str, ...],
+    sources: tuple[str, ...],
+    model: str | None,
+    endpoint: str | None,
+    endpoint_model: str | None,
+    limit: int | None,
+    prompt_set: str | None,
+    select: str,
+    verbose: bool,
+) -> None:
+    """Materialise the lineage (or a part of it); what is up to date is not computed again."""
+    from kimi_pipeline.profiles.profile import load_profile, parse_override
+
+    changes = json.loads(os.environ.get("KIMI_SET") or "{}")
+    changes |= dict(parse_override(text) for text in overrides)
+    if sources:
+        changes["corpora.sources"] = [_absolute(source) for source in sources]
+    if model:
+        changes |= {"model.kind": "folder", "model.path": str(Path(model).expanduser().resolve())}
+    if endpoint:
+        changes |= {"inference.carrier": "endpoint", "inference.endpoint_url": endpoint}
+    if endpoint_model:
+        changes["inference.endpoint_model"] = endpoint_model
+    if limit:
+        changes["corpora.limit"] = limit
+    if prompt_set:
+        changes["curation.prompt_set"] = prompt_set
+    settings = load_profile(profile, changes)  # refuses a wrong name or value before anything starts
+    if model:
+        from kimi_pipeline.checkpoints import check_model_folder
+
+        check_model_folder(Path(changes["model.path"]))
+    if not (CHECKOUT / "assets").is_dir():
+        raise UserError("`run` needs the checkout (assets/ and resources/): start it from there, installed with make install")
+    home = Home.from_env().prepare()
+    environment = os.environ | {
+        "KIMI_PROFILE": settings.name,
+        "KIMI_SET": json.dumps(changes),
+        "KIMI_HOME": str(home.root),
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [sys.executable, "-m", "assets.launch"]
+    command += ["--select", select] if select else []
+    command += ["--verbose"] if verbose else []
+    code = _child(command, environment)
+    if code == 0:
+        _summary(settings.curation.prompt_set, home)
+    sys.exit(code)
+
+
+def _absolute(source: str) -> str:
+    return source if source == "builtin" else str(Path(source).expanduser().resolve())
+
+
+def _child(command: list[str], environment: Mapping[str, str]) -> int:
+    """Run Dagster as a process of its own, which ends with this one; Ctrl-C reaches it as well."""
+    from kimi_pipeline.jobs import die_with_parent
+
+    process = subprocess.Popen(command, cwd=CHECKOUT, env=dict(environment), preexec_fn=die_with_parent)  # noqa: PLW1509
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue  # the child has had the signal too; its end is ours
+
+
+def _summary(prompt_set: str, home: Home) -> None:
+    from kimi_pipeline.audit.results import results as read_results
+    from kimi_pipeline.audit.sets import versions
+
+    lake = open_lake()
+    if any(row["set"] == prompt_set for row in versions(lake)):
+        _print_funnel(lake, prompt_set)
+    found = read_results(lake)
+    if found:
+        click.echo()
+        show([_result_row(row) for row in found], "Results on held-out problems")
+    click.echo(f"\nState is under {home.root}. Look further: `make ui`, `kimi-pipeline sets`, `kimi-pipeline explain ID`.")
+
+
+def _print_funnel(lake: Any, prompt_set: str | None) -> None:
+    from kimi_pipeline.audit.funnel import funnel as read_funnel
+
+    found = read_funnel(lake, prompt_set)
+    click.echo()
+    show(found["stages"], f"Funnel of {found['version']}")
+
+
+def _result_row(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"checkpoint": row["checkpoint"][:12]}
+
+
+@main.command()
+@click.argument("prompt_set", required=False)
+@click.option("--planted", is_flag=True, help="Hold the planted rows of the built-in corpus against their labels")
+@as_json
+def funnel(prompt_set: str | None, planted: bool, as_json: bool) -> None:
+    """How many problems enter and leave each stage of a set, and why the others were refused."""
+    from kimi_pipeline.audit import funnel as audit
+
+    lake = open_lake()
+    if planted:
+        report = audit.planted(lake, prompt_set)
+        emit(report, as_json, lambda: show(report, "Planted rows"))
+        sys.exit(0 if all(row["holds"] for row in report) else NO)
+    emit(audit.funnel(lake, prompt_set), as_json, lambda: _print_funnel(lake, prompt_set))
+
+
+@main.command()
+@click.argument("problem")
+@as_json
+def explain(problem: str, as_json: bool) -> None:
+    """Why a problem is in a set or not. PROBLEM: its id (or the beginning), source:row, or a piece of its text."""
+    from kimi_pipeline.audit.explain import explain as tell
+
+    story = tell(open_lake(), problem)
+    emit(story, as_json, lambda: _tell(story))
+
+
+def _tell(story: dict[str, Any]) -> None:
+    click.secho(f"{story['problem_id']}  answer {story['answer']} ({story['answer_kind']})", bold=True)
+    click.echo(story["prompt"])
+    click.echo(f"rows: {', '.join(row['row'] for row in story['rows'])}")
+    click.echo(f"sets: {', '.join(story['sets']) or 'in none'}\n")
+    show(
+        [
+            {
+                "when": row["created_at"].strftime("%Y-%m-%d %H:%M"),
+                "stage": row["stage"],
+                "set": row["prompt_set"],
+                "verdict": row["verdict"],
+                "reason": f"{row['reason_code']}: {row['meaning']}",
+                "evidence": row["evidence"],
+            }
+            for row in story["decisions"]
+        ],
+        "Decisions",
+    )
+    for title, rows in (("Difficulty", story["difficulty"]), ("Answers", story["answers"]), ("RL", story["trained_in"])):
+        if rows:
+            click.echo()
+            show([{k: v for k, v in row.items() if k != "checkpoint"} for row in rows], title)
+
+
+@main.command()
+@as_json
+def sets(as_json: bool) -> None:
+    """All versions of all prompt sets, oldest first."""
+    from kimi_pipeline.audit.sets import versions
+
+    rows = versions(open_lake())
+    emit(rows, as_json, lambda: show(rows) if rows else click.echo("no prompt set yet: `kimi-pipeline run`"))
+
+
+@main.command()
+@as_json
+def results(as_json: bool) -> None:
+    """pass@1 and tokens of every evaluated checkpoint on the held-out split."""
+    from kimi_pipeline.audit.results import results as read
+
+    rows = read(open_lake())
+    emit(rows, as_json, lambda: show([_result_row(r) for r in rows]) if rows else click.echo("no results yet"))
+
+
+@main.command()
+@click.option("--profile", help="The profile to check for")
+@as_json
+def doctor(profile: str | None, as_json: bool) -> None:
+    """What this machine can run, and what to install for the rest."""
+    from dataclasses import asdict
+
+    from kimi_pipeline.doctor import examine
+    from kimi_pipeline.profiles import load_profile
+
+    findings = examine(load_profile(profile), Home.from_env())
+    rows = [{"ok": {True: "yes", False: "NO", None: "-"}[f.ok], "what": f.what, "detail": f.detail, "fix": f.fix} for f in findings]
+    emit([asdict(f) for f in findings], as_json, lambda: show(rows))
+    sys.exit(NO if any(f.ok is False for f in findings) else 0)
+
+
+@main.command()
+@click.argument("profile", required=False)
+@as_json
+def settings(profile: str | None, as_json: bool) -> None:
+    """Every setting of a profile with its value and meaning."""
+    from kimi_pipeline.profiles import load_profile
+    from kimi_pipeline.profiles.profile import describe_settings
+
+    values = load_profile(profile).settings()
+    rows = []
+    for line in describe_settings():
+        field, _, meaning = line.partition(" (")
+        section, leaf = field.split(".")
+        rows.append({"field": field, "value": values[section][leaf], "meaning": meaning.split("): ", 1)[1]})
+    emit(values, as_json, lambda: show(rows, f"profile {values['name']}: {values['description']}"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Decisions that depend on a set's thresholds: difficulty, guessability, and who gets a place.
+
+Belongs here: pure functions from a problem's figures to a verdict with a reason. Does not belong here: tables
+(`selection.py`), estimates (`difficulty.py`, `guessability.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kimi_pipeline.curation.recipe import Recipe
+from kimi_pipeline.digests import digest
+from kimi_pipeline.reasons import Reason
+
+HARD_BELOW, EASY_ABOVE = 0.3, 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is known of a problem. `n` samples had a verdict; `hit_at` is the guess that was right (None: none)."""
+
+    problem_id: str
+    domain: str
+    n: int
+    correct: int
+    hit_at: int | None
+
+    @property
+    def pass_rate(self) -> float:
+        return self.correct / self.n if self.n else 0.0
+
+
+def decide_difficulty(figures: Figures, recipe: Recipe) -> Reason:
+    """Thresholds on the pass rate [2.1]. Unsolved problems (no sample right) are kept where the recipe says so."""
+    assert recipe.min_pass_rate is not None and recipe.max_pass_rate is not None, "recipe.in_force(profile) first"
+    if figures.n == 0:
+        return Reason.NO_VERDICT
+    if figures.pass_rate >= recipe.max_pass_rate:
+        return Reason.TRIVIAL
+    if figures.correct == 0 and recipe.keep_unsolved:
+        return Reason.UNSOLVED
+    return Reason.HOPELESS if figures.pass_rate <= recipe.min_pass_rate else Reason.SOLVABLE
+
+
+def decide_guessability(figures: Figures) -> Reason:
+    """Right at least once in the allowed guesses, and the prompt goes [2.1]; a mean does not count."""
+    return Reason.EASY_TO_HACK if figures.hit_at is not None else Reason.NOT_GUESSED
+
+
+def bucket(pass_rate: float) -> str:
+    """The difficulty bucket: unsolved, hard, medium or easy."""
+    if pass_rate == 0:
+        return "unsolved"
+    return "hard" if pass_rate < HARD_BELOW else "easy" if pass_rate > EASY_ABOVE else "medium"
+
+
+def choose(candidates: Iterable[Figures], recipe: Recipe) -> dict[str, Reason]:
+    """Who gets a place: each domain up to its share of the target mix, then all up to the largest size.
+
+    Candidates queue by a hash of seed and id, so a new row pushes out at most one other. The mix is as large as the
+    scarcest of its domains allows; domains outside the mix get no place.
+    """
+    queue = sorted(candidates, key=lambda f: digest([recipe.seed, f.problem_id]))
+    total = len(queue) if recipe.max_size is None else min(recipe.max_size, len(queue))
+    places: dict[str, int] | None = None
+    if recipe.mix:
+        wanted = {domain: share / sum(recipe.mix.values()) for domain, share in recipe.mix.items() if share}
+        present = {domain: sum(f.domain == domain for f in queue) for domain in wanted}
+        total = min([total, *(int(present[domain] / share) for domain, share in wanted.items())])
+        places = {domain: round(total * share) for domain, share in wanted.items()}
+    reasons: dict[str, Reason] = {}
+    taken = 0
+    for figures in queue:
+        if places is not None and places.get(figures.domain, 0) == 0:
+            reasons[figures.problem_id] = Reason.OVER_TARGET_MIX
+        elif places is None and taken == total:
+            reasons[figures.problem_id] = Reason.OVER_MAX_SIZE
+        else:
+            taken += 1
+            if places is not None:
+                places[figures.domain] -= 1
+            reasons[figures.problem_id] = Reason.SELECTED
+    return reasons

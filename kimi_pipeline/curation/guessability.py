@@ -1,0 +1,137 @@
+"""Guessability [2.1]: a model guesses the answer without reasoning; right within N = 8 attempts and the prompt is removed.
+
+Belongs here: which guesses are wanted, the first hit, and what chance alone gives. Does not belong here: drawing
+(`inference/`), removing (`decide.py`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+
+from kimi_pipeline import tables
+from kimi_pipeline.curation.difficulty import VERDICTS
+from kimi_pipeline.curation.scope import fit_problems
+from kimi_pipeline.inference.drawing import SamplingPass, draw
+from kimi_pipeline.inference.templates import TEMPLATES
+from kimi_pipeline.lake import table_digest
+from kimi_pipeline.rewards.contract import Status
+from kimi_pipeline.rewards.math_rules import canonical
+from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
+from kimi_pipeline.training.stages import SFT_CHECKPOINT
+
+GUESSES = f"""
+    with guesses as (
+        select s.*, row_number() over (partition by s.problem_id order by sample_index) as attempt
+        from samples s semi join asked using (problem_id)
+        where purpose = 'guess' and checkpoint = ? and template = ? and temperature = ? and max_tokens = ?
+          and sample_index < ? and status in {tuple(str(v) for v in VERDICTS)}
+    )
+    select a.problem_id, count(g.sample_id) attempts,
+           min(attempt) filter (status = '{Status.CORRECT}') hit_at,
+           arg_min(sample_id, attempt) filter (status = '{Status.CORRECT}') hit_sample_id
+    from asked a left join guesses g using (problem_id)
+    group by a.problem_id order by a.problem_id
+"""
+
+
+def _settings(context: Context) -> dict[str, Any]:
+    curation = context.profile.curation
+    return {
+        "guesses": curation.guesses,
+        "temperature": curation.guess_temperature,
+        "max_tokens": curation.guess_max_tokens,
+        "template": curation.template,
+        "seed": context.profile.seed,
+        "carrier": context.profile.inference.carrier,
+    }
+
+
+def by_chance(problems: pa.Table, guesses: int) -> dict[str, float]:
+    """For each problem, the probability that `guesses` draws from the answers' own distribution hit its answer.
+
+    The distribution is that of the problem's neighbours: same source, discipline and family. A model that guesses at
+    this rate knows no more than which answers are frequent.
+    """
+    rows = problems.to_pylist()
+    groups = [(row["source"], row["discipline"], row["family"]) for row in rows]
+    answers = [canonical(row["answer"]) for row in rows]
+    sizes, counts = Counter(groups), Counter(zip(groups, answers, strict=True))
+    return {
+        row["problem_id"]: 1 - (1 - counts[group, answer] / sizes[group]) ** guesses
+        for row, group, answer in zip(rows, groups, answers, strict=True)
+    }
+
+
+def estimate_guessability(context: Context) -> Outcome:
+    """Draw guesses round by round (a problem leaves at its first hit), then note where each was hit."""
+    curation = context.profile.curation
+    checkpoint = require_outcome(SFT_CHECKPOINT, context).outputs
+    problems = fit_problems(context)
+    drawn = draw(
+        context,
+        [
+            SamplingPass(
+                purpose="guess",
+                checkpoint=checkpoint["digest"],
+                folder=checkpoint["folder"],
+                problems=problems,
+                template=curation.template,
+                format="guess",
+                temperature=curation.guess_temperature,
+                max_tokens=curation.guess_max_tokens,
+                samples=curation.guesses,
+                stop_at_first_correct=True,
+            )
+        ],
+    )
+    template = TEMPLATES[curation.template].id("guess")
+    key = [checkpoint["digest"], template, curation.guess_temperature, curation.guess_max_tokens, curation.guesses]
+    found = context.lake.rows(GUESSES, key, asked=problems.select(["problem_id"]))
+    chance = by_chance(problems, curation.guesses)
+    rows = [
+        {
+            "problem_id": row["problem_id"],
+            "checkpoint": checkpoint["digest"],
+            "template": template,
+            "attempts": row["attempts"],
+            "excluded": 0 if row["hit_at"] else curation.guesses - row["attempts"],
+            "hit_at": row["hit_at"],
+            "hit_sample_id": row["hit_sample_id"],
+            "by_chance": chance[row["problem_id"]],
+        }
+        for row in found
+    ]
+    context.lake.upsert(tables.GUESSABILITY, rows, run_id=context.run_id, reason=f"guesses of {checkpoint['digest']}")
+    names = [name for name in tables.GUESSABILITY.schema.names if name not in tables.GUESSABILITY.volatile]
+    schema = pa.schema([tables.GUESSABILITY.schema.field(name) for name in names])
+    hits = sum(row["hit_at"] is not None for row in rows)
+    return Outcome(
+        data_version=table_digest(pa.Table.from_pylist(rows, schema=schema)),
+        figures={
+            "problems": len(rows),
+            "guessed": hits,
+            "guessed_share": round(hits / len(rows), 4) if rows else None,
+            "expected_by_chance": round(sum(chance.values()) / len(rows), 4) if rows else None,
+            "samples_drawn": drawn.drawn,
+            "samples_reused": drawn.reused,
+            "seconds": round(drawn.seconds, 1),
+        },
+        outputs={"checkpoint": checkpoint["digest"], "template": template},
+        preview=[row for row in rows if row["hit_at"]][:5],
+    )
+
+
+GUESSABILITY = Stage(
+    name="guessability",
+    description="Guess each answer without reasoning; right within the allowed attempts marks it easy to hack",
+    group="difficulty",
+    compute=estimate_guessability,
+    upstream=("corpus", "duplicates", "evaluability", "contamination", "sft_checkpoint"),
+    settings=_settings,
+    code=(__name__, "kimi_pipeline.rewards.math_rules", "kimi_pipeline.inference.templates"),
+    tables=(tables.GUESSABILITY, tables.SAMPLES),
+    kinds=("vllm", "deltalake"),
+)

@@ -1,0 +1,140 @@
+"""Drawing samples from a stage: passes in, a sampling job, counts out.
+
+Belongs here: `SamplingPass`, `draw`, the job's spec. Does not belong here: the job itself (`sampling_job.py`); a stage
+never imports an engine.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kimi_pipeline.digests import digest
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.inference.plans import PROBLEM_COLUMNS
+from kimi_pipeline.inference.request import PURPOSES
+from kimi_pipeline.inference.templates import Format
+from kimi_pipeline.profiles.profile import Inference
+
+if TYPE_CHECKING:
+    from kimi_pipeline.stages import Context
+
+JOB = "kimi_pipeline.inference.sampling_job"
+
+
+@dataclass(frozen=True)
+class SamplingPass:
+    """Samples of one checkpoint at one temperature. Passes of one `draw` share an engine and a job.
+
+    `problems` is an Arrow table with at least the columns problem_id, prompt, answer, answer_kind. `checkpoint` is the
+    digest that samples are stored under, `folder` its weights (None with the endpoint carrier). `samples` is the number
+    of answers a problem, or the most guesses where `stop_at_first_correct`. `seed` is the run seed; None: the profile's.
+    """
+
+    purpose: str
+    checkpoint: str
+    folder: Path | str | None
+    problems: pa.Table
+    template: str
+    format: Format
+    temperature: float
+    max_tokens: int
+    samples: int
+    stop_at_first_correct: bool = False
+    seed: int | None = None
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.purpose not in PURPOSES:
+            raise ValueError(f"unknown purpose {self.purpose!r}: one of {PURPOSES}")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a drawing did. `drawn` and `committed_tokens` are of this run alone; `reused` were committed before.
+
+    `errors`: samples without an answer after all retries, by kind of error; nothing is stored of them, the next run asks
+    again. `excluded` were stored without a verdict, for good. `not_needed`: guesses after the first right one.
+    """
+
+    drawn: int = 0
+    reused: int = 0
+    excluded: int = 0
+    not_needed: int = 0
+    committed_tokens: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+    engine_seconds: float = 0.0
+    errors: dict[str, int] | None = None
+
+    @property
+    def failed(self) -> int:
+        return sum((self.errors or {}).values())
+
+
+def endpoint_checkpoint(settings: Inference) -> str:
+    """The digest under which an endpoint's samples are stored: of the model's name (a model may move to another host).
+
+    Raises UserError where no model is named.
+    """
+    if not settings.endpoint_model:
+        raise UserError("inference.endpoint_model is empty: set it to the model name that the endpoint serves")
+    return digest({"endpoint_model": settings.endpoint_model})
+
+
+def build_spec(context: Context, passes: Sequence[SamplingPass]) -> dict[str, Any]:
+    """The job's spec; each pass's problems are written as a parquet file under the home's jobs folder."""
+    folder = context.home.jobs / f"problems-{uuid.uuid4().hex[:12]}"
+    folder.mkdir(parents=True)
+    written: dict[int, Path] = {}
+    entries = []
+    for number, one in enumerate(passes):
+        if id(one.problems) not in written:
+            path = folder / f"{number}.parquet"
+            pq.write_table(one.problems.select(list(PROBLEM_COLUMNS)), path)
+            written[id(one.problems)] = path
+        entries.append(
+            {
+                "purpose": one.purpose,
+                "checkpoint": {"digest": one.checkpoint, "folder": str(one.folder) if one.folder else None},
+                "template": one.template,
+                "format": one.format,
+                "temperature": one.temperature,
+                "top_p": one.top_p,
+                "max_tokens": one.max_tokens,
+                "samples": one.samples,
+                "stop_at_first_correct": one.stop_at_first_correct,
+                "seed": context.profile.seed if one.seed is None else one.seed,
+                "problems": str(written[id(one.problems)]),
+            }
+        )
+    return {
+        "home": str(context.home.root),
+        "profile": context.profile.settings(),
+        "run_id": context.run_id,
+        "passes": entries,
+    }
+
+
+def draw(context: Context, passes: Sequence[SamplingPass]) -> Counts:
+    """Draw what is missing of the passes and commit it; samples that are committed already are never drawn again.
+
+    Raises UserError where the job refuses its input (no such folder, an endpoint that answers 401), and where samples
+    got no answer after all retries: figures from part of the samples would look like figures from all.
+    """
+    counts = Counts(**context.launcher.run(JOB, build_spec(context, passes)))
+    if counts.failed:
+        reasons = ", ".join(f"{kind} ({number})" for kind, number in (counts.errors or {}).items())
+        raise UserError(f"{counts.failed} samples got no answer: {reasons}. Mend that and run again: all others are kept")
+    return counts
+
+
+def as_result(counts: Counts) -> dict[str, Any]:
+    """The job's result."""
+    return asdict(counts)

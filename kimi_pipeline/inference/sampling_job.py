@@ -1,0 +1,228 @@
+"""The sampling job: `python -m kimi_pipeline.inference.sampling_job SPEC` draws what is missing and commits it.
+
+Belongs here: the job around plans, carrier, verdicts and commits; which carrier serves which checkpoint. Does not belong
+here: any of those parts. With the endpoint carrier neither torch nor vLLM is imported.
+
+The spec: `{"home", "profile", "run_id", "passes": [{"purpose", "checkpoint": {"digest", "folder"}, "template",
+"format", "temperature", "top_p", "max_tokens", "samples", "stop_at_first_correct", "seed", "problems"}]}`; `drawing.py`
+writes it. No engine starts where nothing is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kimi_pipeline.digests import digest
+from kimi_pipeline.home import Home
+from kimi_pipeline.inference.drawing import Counts, as_result
+from kimi_pipeline.inference.plans import Ask, Plan, read_problems
+from kimi_pipeline.inference.request import Carrier, Sampling, error_code
+from kimi_pipeline.inference.store import Committer, SampleStore, judge, sample_row
+from kimi_pipeline.jobs import Report, job_main
+from kimi_pipeline.lake import Lake
+from kimi_pipeline.profiles.profile import Profile
+from kimi_pipeline.rewards.contract import Reward, Status
+from kimi_pipeline.rewards.math_rules import MathReward
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass of the spec: what is asked, of which weights, about which problems."""
+
+    ask: Ask
+    folder: Path | None
+    problems: Path
+
+    @classmethod
+    def parse(cls, values: dict[str, Any]) -> Pass:
+        checkpoint = values["checkpoint"]
+        ask = Ask(
+            purpose=values["purpose"],
+            checkpoint=checkpoint["digest"],
+            template=values["template"],
+            format=values["format"],
+            sampling=Sampling(values["temperature"], values["max_tokens"], values.get("top_p", 1.0)),
+            samples=values["samples"],
+            run_seed=values["seed"],
+            stop_at_first_correct=values.get("stop_at_first_correct", False),
+        )
+        folder = checkpoint.get("folder")
+        return cls(ask, Path(folder) if folder else None, Path(values["problems"]))
+
+
+class Carriers:
+    """The carrier that answers for a checkpoint: one endpoint for all, or one vLLM engine whose weights are swapped."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._carrier: Carrier | None = None
+        self._folder: Path | None = None
+        self.seconds = 0.0
+
+    def serving(self, folder: Path | None) -> Carrier:
+        """The carrier, with the weights of `folder`; starts it on the first call."""
+        started = time.monotonic()
+        settings, model = self._profile.inference, self._profile.model
+        if settings.carrier == "endpoint":
+            if self._carrier is None:
+                from kimi_pipeline.inference.endpoint_carrier import EndpointCarrier
+
+                self._carrier = EndpointCarrier(settings)
+            return self._carrier
+        from kimi_pipeline.inference.vllm_carrier import VllmCarrier
+
+        if folder is None:
+            raise ValueError("a pass for vLLM needs the checkpoint's folder")
+        if isinstance(self._carrier, VllmCarrier) and self._folder != folder and self._carrier.can_swap(folder):
+            self._carrier.swap(folder)
+        elif self._folder != folder:
+            self.close()
+            self._carrier = VllmCarrier(folder, settings, window=model.window, dtype=model.dtype, logprobs=False)
+        self._folder = folder
+        self.seconds += time.monotonic() - started
+        assert self._carrier is not None
+        return self._carrier
+
+    def close(self) -> None:
+        if self._carrier is not None:
+            self._carrier.close()
+            self._carrier = None
+
+
+@dataclass
+class Drawing:
+    """The work on all passes: draws what the plans miss and keeps count."""
+
+    plans: Sequence[Plan]
+    committer: Committer
+    reward: Reward
+    report: Report
+    tokens: int = 0
+    cost: float = 0.0
+    excluded: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+
+    def run(self, carrier: Callable[[], Carrier], plans: Sequence[Plan]) -> None:
+        """Ask for rounds until no plan of a checkpoint misses a sample; an engine starts only where one does."""
+        while True:
+            owners = {request.sample_id: (request, plan) for plan in plans for request in plan.next_round()}
+            if not owners:
+                break
+            answering = carrier()
+            self.started = time.monotonic() if not self.tokens else self.started
+            for completion in answering.generate(request for request, _ in owners.values()):
+                request, plan = owners[completion.request.sample_id]
+                verdict = judge(completion, plan.problems[request.problem_id].reference, self.reward)
+                if not completion.retryable and self.committer.add(sample_row(completion, verdict, answering.name)):
+                    self.tokens += completion.completion_tokens
+                    self.cost += completion.cost
+                    self.excluded += verdict.status is Status.INFRASTRUCTURE_ERROR
+                plan.record(request, verdict.status, completion.error, completion.retryable)
+                self.tell()
+        for plan in plans:
+            self.failed.update(error_code(error) for error in plan.errors.values())
+
+    def tell(self) -> None:
+        rate = self.tokens / max(time.monotonic() - self.started, 1e-3)
+        done, total = sum(plan.done for plan in self.plans), sum(plan.total for plan in self.plans)
+        self.report.progress(done, total, f"samples, {rate:,.0f} tokens/s")
+
+
+@contextlib.contextmanager
+def exclusive(home: Home, passes: Sequence[Pass], report: Report) -> Iterator[None]:
+    """One drawing at a time of a purpose and checkpoint on this machine: two runs (of two prompt sets, say) that want
+    the same sample draw it once. The kernel frees the locks of a killed process."""
+    folder = home.jobs / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = sorted({digest([one.ask.purpose, one.ask.checkpoint]) for one in passes})  # one order: no deadlock
+    with contextlib.ExitStack() as stack:
+        for key in keys:
+            lock = stack.enter_context((folder / key).open("w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                report.info("waiting for another run that draws the same samples")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Draw the missing samples of all passes; returns `drawing.Counts` as an object."""
+    profile = Profile.model_validate(spec["profile"])
+    home = Home(Path(spec["home"]))
+    passes = [Pass.parse(values) for values in spec["passes"]]
+    require_distinct(passes)
+    store = SampleStore(Lake(home.lake))
+    with exclusive(home, passes, report):
+        return as_result(_draw(profile, store, passes, spec["run_id"], report))
+
+
+def require_distinct(passes: Sequence[Pass]) -> None:
+    """Raises ValueError where two passes would ask for the same samples: which of them gets the answer?"""
+    asks = Counter(replace(one.ask, samples=0, stop_at_first_correct=False) for one in passes)
+    if twice := [ask for ask, times in asks.items() if times > 1]:
+        raise ValueError(f"several passes ask for the same samples, merge their problems: {twice[0]}")
+
+
+def by_folder(planned: Sequence[tuple[Pass, Plan]]) -> dict[Path | None, list[Plan]]:
+    """Plans by the weights that answer, in the order of the passes."""
+    groups: dict[Path | None, list[Plan]] = {}
+    for one, plan in planned:
+        groups.setdefault(one.folder, []).append(plan)
+    return groups
+
+
+def _draw(profile: Profile, store: SampleStore, passes: Sequence[Pass], run_id: str, report: Report) -> Counts:
+    started = time.monotonic()
+    committed = {
+        purpose: store.recorded(purpose, {one.ask.checkpoint for one in passes if one.ask.purpose == purpose})
+        for purpose in sorted({one.ask.purpose for one in passes})
+    }
+    planned = [(one, Plan(one.ask, read_problems(one.problems), committed[one.ask.purpose])) for one in passes]
+    plans = [plan for _, plan in planned]
+    missing, reused = sum(plan.missing for plan in plans), sum(len(plan.reused) for plan in plans)
+    purposes = " and ".join(sorted(committed))
+    report.info(f"{purposes}: {reused} samples are committed, at most {missing} to draw")
+    if not missing:
+        return Counts(reused=reused, errors={}, not_needed=sum(plan.total for plan in plans) - reused)
+    carriers = Carriers(profile)
+    limits = profile.limits
+    try:
+        with Committer(
+            store.lake,
+            run_id=run_id,
+            reason=f"samples: {purposes}",
+            seconds=limits.commit_seconds,
+            samples=limits.commit_samples,
+        ) as committer:
+            drawing = Drawing(plans, committer, MathReward(), report)
+            # Passes of one checkpoint draw together: the engine never idles on the last answers of one of them.
+            for folder, group in by_folder(planned).items():
+                drawing.run(partial(carriers.serving, folder), group)
+    finally:
+        carriers.close()
+    drawn, failed = committer.committed, sum(drawing.failed.values())
+    return Counts(
+        drawn=drawn,
+        reused=reused,
+        excluded=drawing.excluded,
+        not_needed=sum(plan.total for plan in plans) - reused - drawn - failed,
+        committed_tokens=committer.committed_tokens,
+        cost=drawing.cost,
+        seconds=time.monotonic() - started,
+        engine_seconds=carriers.seconds,
+        errors=dict(drawing.failed),
+    )
+
+
+if __name__ == "__main__":
+    job_main(run)

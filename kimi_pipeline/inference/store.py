@@ -1,0 +1,197 @@
+"""The sample store: which samples are committed, and how new ones get committed in time.
+
+Belongs here: reading what is there by sample id, rows of the `samples` table, buffered commits. Does not belong here:
+what to ask (`plans.py`), verdict rules (`rewards/`), tables in general (`lake.py`).
+
+Only committed rows count. A sample is committed at most `seconds` after it arrived, or with the `samples`-th one in the
+buffer, whichever comes first; what a killed process loses is less than that.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from kimi_pipeline import tables
+from kimi_pipeline.inference.request import Completion, error_code
+from kimi_pipeline.lake import Lake
+from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Reward, Status
+
+COMMIT_MARGIN = 0.8  # share of the promised seconds after which a commit begins: the rest is for the commit itself
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a plan needs to know of a committed sample; `tokens` are the completion's."""
+
+    sample_id: str
+    problem_id: str
+    status: Status
+    tokens: int
+
+
+class SampleStore:
+    """The `samples` table of a lake."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+
+    def recorded(self, purpose: str, checkpoints: Collection[str]) -> dict[str, Recorded]:
+        """Committed samples of a purpose and some checkpoints, by sample id. Reads that partition's files alone."""
+        rows = self.lake.read(
+            tables.SAMPLES,
+            columns=["sample_id", "problem_id", "status", "completion_tokens"],
+            where=[("purpose", "=", purpose), ("checkpoint", "in", sorted(checkpoints))],
+        )
+        return {
+            sample_id: Recorded(sample_id, problem_id, Status(status), tokens)
+            for sample_id, problem_id, status, tokens in zip(
+                *(rows.column(name).to_pylist() for name in rows.column_names), strict=True
+            )
+        }
+
+
+def judge(completion: Completion, reference: Reference, reward: Reward) -> Breakdown:
+    """The verdict of one completion. An answer that never came has none: it is excluded, not wrong."""
+    if completion.finish_reason == "error":
+        reason = error_code(completion.error or "unknown")
+        return Breakdown(Status.INFRASTRUCTURE_ERROR, None, reason=reason, rule_version=reward.version)
+    response = Response(completion.text, completion.completion_tokens, completion.finish_reason == "stop")
+    return reward.score(reference, [response])[0]
+
+
+def sample_row(completion: Completion, verdict: Breakdown, carrier: str) -> dict[str, Any]:
+    """The row of the `samples` table. `carrier` names who sampled; `cost` is in the price's own currency."""
+    request = completion.request
+    return {
+        "sample_id": request.sample_id,
+        "problem_id": request.problem_id,
+        "purpose": request.purpose,
+        "checkpoint": request.checkpoint,
+        "template": request.template,
+        "temperature": request.sampling.temperature,
+        "max_tokens": request.sampling.max_tokens,
+        "sample_index": request.sample_index,
+        "segment_index": request.segment_index,
+        "iteration": request.iteration,
+        "seed": request.seed,
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "text": completion.text,
+        "finish_reason": completion.finish_reason,
+        "extracted_answer": verdict.extracted_answer,
+        "status": verdict.status.value,
+        "status_reason": verdict.reason,
+        "reward": verdict.reward,
+        "rule_version": verdict.rule_version,
+        "carrier": carrier,
+        "cost": completion.cost,
+    }
+
+
+class Committer:
+    """Buffers rows and commits them in time; a context manager that flushes at its end.
+
+    A thread of its own keeps the time bound while no sample arrives. An error of its commit is raised by the next
+    `add`, one of the last commit at the end. Where the block ends by an exception the buffer is flushed all the same:
+    finished samples are kept.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        *,
+        run_id: str,
+        reason: str,
+        seconds: float,
+        samples: int,
+        table: tables.Table = tables.SAMPLES,
+    ) -> None:
+        self._lake = lake
+        self._table = table
+        self._run_id = run_id
+        self._reason = reason
+        self._seconds = seconds * COMMIT_MARGIN
+        self._samples = samples
+        self._buffer: list[Mapping[str, Any]] = []
+        self._seen: set[Any] = set()
+        self._oldest = 0.0
+        self._closed = False
+        self._error: BaseException | None = None
+        self._state = threading.Condition()
+        self._writing = threading.Lock()
+        self._thread = threading.Thread(target=self._keep_time, name="committer", daemon=True)
+        self.committed = 0
+        self.committed_tokens = 0
+        self.commits = 0
+
+    def __enter__(self) -> Committer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._state:
+            self._closed = True
+            self._state.notify_all()
+        self._thread.join()
+        self.flush()
+
+    def add(self, row: Mapping[str, Any]) -> bool:
+        """Take a row; False (and nothing is kept) where a row of the same key was taken before."""
+        key = tuple(row[name] for name in self._table.key)
+        with self._state:
+            if self._error is not None:
+                raise self._error
+            if key in self._seen:
+                return False
+            self._seen.add(key)
+            if not self._buffer:
+                self._oldest = time.monotonic()
+                self._state.notify_all()
+            self._buffer.append(row)
+            full = len(self._buffer) >= self._samples
+        if full:
+            self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Commit what is buffered now, in one commit."""
+        with self._writing:  # one commit at a time; `add` goes on meanwhile
+            with self._state:
+                rows, self._buffer = self._buffer, []
+            if not rows:
+                return
+            try:
+                self._lake.append(
+                    self._table, [dict(row) for row in rows], run_id=self._run_id, reason=self._reason
+                )
+            except BaseException:
+                with self._state:
+                    self._buffer = rows + self._buffer
+                raise
+            self.commits += 1
+            self.committed += len(rows)
+            self.committed_tokens += sum(row.get("completion_tokens") or 0 for row in rows)
+
+    def _keep_time(self) -> None:
+        while True:
+            with self._state:
+                while not self._closed:
+                    wait = self._oldest + self._seconds - time.monotonic() if self._buffer else None
+                    if wait is not None and wait <= 0:
+                        break
+                    self._state.wait(wait)
+                if self._closed:
+                    return
+            try:
+                self.flush()
+            except BaseException as error:  # handed to the thread that adds: it must not go on unsaved
+                with self._state:
+                    self._error = error
+                return

@@ -1,0 +1,217 @@
+"""vLLM in-process as a carrier: requests in, completions out as they finish, weights swapped in place.
+
+Belongs here: rendering prompts, submitting, reading answers, swapping a checkpoint folder. Does not belong here: how the
+engine is started (`vllm_engine.py`), weights that come from a trainer's memory (`rl/`).
+
+A request's tokens depend on its seed, its prompt and the weights, not on what decodes beside it: bit for bit in float32
+on a CPU; in bfloat16, and on GPUs, rounding may differ with the batch.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kimi_pipeline.checkpoints import check_model_folder
+from kimi_pipeline.digests import digest, file_digest
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.inference.request import Completion, SampleRequest, failed
+from kimi_pipeline.inference.vllm_engine import build_llm
+from kimi_pipeline.profiles.profile import Inference
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+    from vllm.outputs import RequestOutput
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+AHEAD = 2  # requests handed to the engine, as a multiple of what it decodes together: its queue never runs dry
+FINISH_REASONS = {"stop": "stop", "length": "length"}
+VOLATILE_CONFIG = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
+
+
+class VllmCarrier:
+    """One engine. `window` bounds prompt and answer together, in tokens. `logprobs` are natural logarithms under the
+    model itself, before temperature and top-p; without them sampling is a little faster.
+
+    Raises UserError for a folder that is no model, has no chat template, or knows a shorter window.
+    """
+
+    name = "vllm"
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Inference,
+        *,
+        window: int,
+        dtype: str,
+        logprobs: bool = True,
+        **engine: Any,
+    ) -> None:
+        check_model_folder(folder)
+        check_window(folder, window)
+        self.window = window
+        self._settings = settings
+        self._logprobs = logprobs
+        self._identity = swap_identity(folder)
+        self.llm = build_llm(folder, settings, window=window, dtype=dtype, **engine)
+        self.tokenizer: Any = self.llm.get_tokenizer()
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise UserError(f"the tokenizer in {folder} has no chat template: add chat_template.jinja to the model folder")
+        self._prompt_tokens = lru_cache(maxsize=4096)(self._render)
+
+    @property
+    def engine(self) -> LLMEngine:
+        """vLLM's engine, for callers that abort or continue requests themselves."""
+        return self.llm.llm_engine
+
+    # -- answering ----------------------------------------------------------------------------------------------
+
+    def generate(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:
+        """Completions as they finish. Requests are pulled as the engine has room for them.
+
+        A request that exceeds the window comes back as an error. Where the caller stops early, what is still decoding
+        is aborted.
+        """
+        waiting = iter(requests)
+        running: dict[str, SampleRequest] = {}
+        exhausted = False
+        try:
+            while True:
+                while not exhausted and len(running) < AHEAD * self._settings.max_num_seqs:
+                    request = next(waiting, None)
+                    if request is None:
+                        exhausted = True
+                    elif (refused := self._submit(request)) is not None:
+                        yield refused
+                    else:
+                        running[request.sample_id] = request
+                if not running:
+                    return
+                for output in self.engine.step():
+                    if output.finished:
+                        yield self._completion(running.pop(output.request_id), output)  # type: ignore[arg-type]
+        finally:
+            if running:
+                self.engine.abort_request(list(running), internal=False)
+
+    def _submit(self, request: SampleRequest) -> Completion | None:
+        """Hand a request to the engine; returns its completion at once where it can't be answered."""
+        tokens = request.prompt_token_ids or self._prompt_tokens(request.user_message)
+        if len(tokens) + request.sampling.max_tokens > self.window:
+            asked = f"{len(tokens)} tokens of prompt and {request.sampling.max_tokens} for the answer"
+            error = f"prompt_too_long: {asked} exceed the window of {self.window} (model.window)"
+            return failed(request, error, retryable=False, prompt_tokens=len(tokens))
+        self.engine.add_request(request.sample_id, {"prompt_token_ids": list(tokens)}, self._parameters(request))
+        return None
+
+    def _parameters(self, request: SampleRequest) -> SamplingParams:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        return SamplingParams(
+            temperature=request.sampling.temperature,
+            top_p=request.sampling.top_p,
+            max_tokens=request.sampling.max_tokens,
+            seed=request.seed,
+            logprobs=0 if self._logprobs else None,  # 0: of the sampled token alone
+            flat_logprobs=self._logprobs,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def _completion(self, request: SampleRequest, output: RequestOutput) -> Completion:
+        answer = output.outputs[0]
+        tokens = tuple(answer.token_ids)
+        logprobs: tuple[float, ...] = ()
+        if self._logprobs:
+            flat: Any = answer.logprobs
+            logprobs = tuple(flat.logprobs[start] for start in flat.start_indices)
+        if answer.finish_reason not in FINISH_REASONS:
+            # The engine gave the request up (an abort, a fault of its own): the weights and the request are not to blame.
+            return failed(request, f"engine_{answer.finish_reason}: vLLM gave the request up", retryable=True)
+        return Completion(
+            request=request,
+            text=answer.text,
+            finish_reason=FINISH_REASONS[answer.finish_reason],
+            prompt_tokens=len(output.prompt_token_ids or ()),
+            completion_tokens=len(tokens),
+            token_ids=tokens,
+            logprobs=logprobs,
+        )
+
+    def _render(self, user_message: str) -> tuple[int, ...]:
+        return render_prompt(self.tokenizer, user_message)
+
+    # -- weights ------------------------------------------------------------------------------------------------
+
+    def can_swap(self, folder: Path) -> bool:
+        """Whether the weights of `folder` fit this engine: same architecture, same tokenizer."""
+        check_model_folder(folder)
+        return swap_identity(folder) == self._identity
+
+    def swap(self, folder: Path) -> None:
+        """Load the weights of `folder` in place and forget what the old ones computed. Nothing may be decoding.
+
+        Raises ValueError where the folder holds another architecture or tokenizer.
+        """
+        if not self.can_swap(folder):
+            raise ValueError(f"{folder} holds another architecture or tokenizer than the engine's model")
+        if self.engine.has_unfinished_requests():
+            raise RuntimeError("weights can't be swapped while requests are decoding")
+        self.engine.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
+        if not self.engine.reset_prefix_cache():
+            raise RuntimeError("the prefix cache of the old weights could not be emptied")
+
+    def close(self) -> None:
+        """Give the engine's memory back."""
+        engine = self.__dict__.pop("llm", None)
+        if engine is None:
+            return
+        engine.llm_engine.engine_core.shutdown()
+        del engine
+        gc.collect()
+
+
+def render_prompt(tokenizer: Any, user_message: str) -> tuple[int, ...]:
+    """The tokens of one user's turn by the tokenizer's chat template, ready for the answer.
+
+    A message that spells out a special token (a corpus row that says <|im_end|>) must not end the turn: its text is then
+    put into tokens on its own, as plain text.
+    """
+    special = [token for token in tokenizer.all_special_tokens if token]
+    special += [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    if not any(token in user_message for token in special):
+        messages = [{"role": "user", "content": user_message}]
+        return tuple(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
+    mark = "\u2063kimi\u2063"  # invisible separators around a word: no template holds it
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": mark}], add_generation_prompt=True, tokenize=False
+    )
+    before, found, after = text.partition(mark)
+    if not found:
+        raise UserError("the model's chat template does not put the user's message in: check chat_template.jinja")
+
+    def tokens(part: str, plain: bool) -> list[int]:
+        return tokenizer(part, add_special_tokens=False, split_special_tokens=plain)["input_ids"] if part else []
+
+    return tuple(tokens(before, False) + tokens(user_message, True) + tokens(after, False))
+
+
+def swap_identity(folder: Path) -> str:
+    """What two folders must share for a swap in place: the architecture (config) and the tokenizer."""
+    config = json.loads((folder / "config.json").read_text())
+    shape = {name: value for name, value in config.items() if name not in VOLATILE_CONFIG}
+    tokenizers = [file_digest(path) for name in ("tokenizer.json", "tokenizer.model") if (path := folder / name).is_file()]
+    return digest([shape, tokenizers])
+
+
+def check_window(folder: Path, window: int) -> None:
+    """Raises UserError where the model was not made for sequences of `window` tokens."""
+    config = json.loads((folder / "config.json").read_text())
+    longest = (config.get("text_config") or config).get("max_position_embeddings")
+    if isinstance(longest, int) and window > longest:
+        raise UserError(f"model.window is {window}, but {folder} takes {longest} tokens: set model.window={longest}")

@@ -1,0 +1,105 @@
+"""The one place that knows how vLLM is started in-process, on a CPU or a GPU.
+
+Belongs here: vLLM's environment variables and engine arguments. Does not belong here: requests and answers
+(`vllm_carrier.py`, `rl/rollout.py`), weight swaps (`rl/handover.py`).
+
+vLLM reads its environment when it is imported, so nothing else in the project imports it before `build_llm` was called.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kimi_pipeline.profiles.profile import Inference
+
+if TYPE_CHECKING:
+    from vllm import LLM
+
+CPU_BLOCK = 32  # tokens of a key-value cache block; the CPU attention kernels are written for multiples of 32
+
+
+def prepare_environment(settings: Inference, *, ranks: int = 1) -> None:
+    """Set what vLLM and OpenMP read from the environment. A variable that is set already is left as it is.
+
+    OpenMP reads its part when torch is imported: call this before. `ranks` is the number of processes on this machine that share its CPU threads.
+    """
+    values = {
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # in-process: weights can be swapped, tokens read without copies
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_DO_NOT_TRACK": "1",
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "true",
+    }
+    if settings.device == "cpu":
+        threads = max(1, settings.threads // ranks)
+        values |= {
+            "VLLM_TARGET_DEVICE": "cpu",
+            # Binding takes one logical CPU a core and would bind the trainer of the same process with it.
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "OMP_NUM_THREADS": str(threads),
+            # Threads that spin at barriers made decoding ten times slower as soon as another process wanted a core.
+            "OMP_WAIT_POLICY": "passive",
+        }
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
+def build_llm(
+    folder: Path,
+    settings: Inference,
+    *,
+    dtype: str,
+    window: int,
+    seed: int = 0,
+    ranks: int = 1,
+    colocated: bool = False,
+    dummy_weights: bool = False,
+    processed_logprobs: bool = False,
+    **arguments: Any,
+) -> LLM:
+    """An in-process vLLM engine for the model folder; `window` is the longest sequence in tokens.
+
+    `colocated`: the engine joins the process group of a running SPMD job (one engine a rank, or one over
+    `tensor_parallel` ranks). `dummy_weights`: allocate without reading weights, they are handed over later.
+    `processed_logprobs`: log-probs of the distribution that was sampled from (after temperature), not of the raw logits.
+    """
+    prepare_environment(settings, ranks=ranks)
+    LLM = _import_quietly()
+    values: dict[str, Any] = {
+        "model": str(folder),
+        "dtype": dtype,
+        "max_model_len": window,
+        "max_num_seqs": settings.max_num_seqs,
+        "tensor_parallel_size": settings.tensor_parallel,
+        "seed": seed,
+        "enable_prefix_caching": True,
+        "disable_log_stats": True,
+        "use_tqdm_on_load": False,
+        "logprobs_mode": "processed_logprobs" if processed_logprobs else "raw_logprobs",
+        "load_format": "dummy" if dummy_weights else "auto",
+    }
+    if settings.device == "cpu":
+        # The environment variable VLLM_CPU_KVCACHE_SPACE takes whole GiB alone, and would win over this one.
+        cache = int(settings.kv_cache_gib * 2**30)
+        values |= {"enforce_eager": True, "block_size": CPU_BLOCK, "kv_cache_memory_bytes": cache}
+    else:
+        values["gpu_memory_utilization"] = settings.gpu_memory_share
+    if colocated:
+        values["distributed_executor_backend"] = "external_launcher"
+    return LLM(**(values | arguments))
+
+
+def _import_quietly() -> type[LLM]:
+    """vLLM's class, imported without the notes that it and torch make about parts that nobody uses here."""
+    logging.getLogger("vllm").setLevel(logging.ERROR)  # before vLLM configures its logging by VLLM_LOGGING_LEVEL
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
+    from vllm import LLM
+
+    return LLM

@@ -1,0 +1,41 @@
+"""The lineage: all stages in the order in which they depend on each other.
+
+Belongs here: the list. Does not belong here: what a stage does (its own module), how it is scheduled (`assets/`).
+"""
+
+from __future__ import annotations
+
+from kimi_pipeline.corpora.ingest import CORPUS, EVALUATION_PROBLEMS
+from kimi_pipeline.curation.accounts import DECISION_LEDGER
+from kimi_pipeline.curation.contamination import CONTAMINATION
+from kimi_pipeline.curation.difficulty import DIFFICULTY
+from kimi_pipeline.curation.duplicates import DUPLICATES
+from kimi_pipeline.curation.evaluability import EVALUABILITY
+from kimi_pipeline.curation.guessability import GUESSABILITY
+from kimi_pipeline.curation.selection import RL_PROMPT_SET
+from kimi_pipeline.curation.tagging import TAGS
+from kimi_pipeline.evaluation.stage import EVALUATION
+from kimi_pipeline.rl.stage import RL_CHECKPOINT
+from kimi_pipeline.stages import Stage
+from kimi_pipeline.training.stages import BASE_CHECKPOINT, SFT_CHECKPOINT, SFT_CORPUS
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        CORPUS,
+        EVALUATION_PROBLEMS,
+        DUPLICATES,
+        TAGS,
+        EVALUABILITY,
+        CONTAMINATION,
+        BASE_CHECKPOINT,
+        SFT_CORPUS,
+        SFT_CHECKPOINT,
+        DIFFICULTY,
+        GUESSABILITY,
+        RL_PROMPT_SET,
+        DECISION_LEDGER,
+        RL_CHECKPOINT,
+        EVALUATION,
+    )
+}

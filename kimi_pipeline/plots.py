@@ -1,0 +1,68 @@
+"""Plots as PNG files, where people would rather look than read.
+
+Belongs here: how plots look and that they are written whole. Does not belong here: which numbers they show.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+INK, GRID = "#1f4e79", "#d9dee3"
+
+
+def _draw(path: Path, title: str, x: str, y: str, paint: Callable[[Any], None]) -> str:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.6), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    paint(axes)
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.grid(color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".tmp")
+    figure.savefig(scratch, format="png")
+    os.replace(scratch, path)
+    return str(path)
+
+
+def histogram(values: Sequence[float], path: Path, *, title: str, x: str, bins: int = 11) -> str:
+    """A histogram of shares in [0, 1], a bar a tenth; returns the path."""
+
+    def paint(axes: Any) -> None:
+        axes.hist(values, bins=[(k - 0.5) / (bins - 1) for k in range(bins + 1)], color=INK, rwidth=0.9)
+
+    return _draw(path, title, x, "problems", paint)
+
+
+def curves(series: Mapping[str, Sequence[float]], path: Path, *, title: str, x: str, y: str) -> str:
+    """One line a name over the positions 1, 2, ...; returns the path."""
+
+    def paint(axes: Any) -> None:
+        for name, values in series.items():
+            axes.plot(range(1, len(values) + 1), values, label=name, linewidth=1.6)
+        axes.legend(frameon=False)
+
+    return _draw(path, title, x, y, paint)
+
+
+def bars(values: Mapping[str, float], path: Path, *, title: str, y: str, intervals: Mapping[str, tuple[float, float]] | None = None) -> str:
+    """A bar a name, with whiskers where intervals are given; returns the path."""
+
+    def paint(axes: Any) -> None:
+        names = list(values)
+        whiskers = None
+        if intervals:
+            whiskers = [
+                [max(0.0, values[n] - intervals[n][0]) for n in names],
+                [max(0.0, intervals[n][1] - values[n]) for n in names],
+            ]
+        axes.bar(names, [values[n] for n in names], color=INK, width=0.6, yerr=whiskers, capsize=4)
+
+    return _draw(path, title, "", y, paint)

@@ -1,0 +1,94 @@
+"""The RL stage: from a prompt set and the SFT checkpoint to the RL checkpoint.
+
+Belongs here: what the job reads and what is registered. Does not belong here: the algorithm (`loop.py` and below).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from kimi_pipeline.checkpoints import find_checkpoint
+from kimi_pipeline.curation.selection import RL_PROMPT_SET
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.plots import curves
+from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
+from kimi_pipeline.training.stages import SFT_CHECKPOINT
+
+JOB = "kimi_pipeline.rl.loop"
+
+
+def _settings(context: Context) -> dict[str, Any]:
+    profile = context.profile
+    return {
+        "rl": profile.rl.model_dump(),
+        "dtype": profile.model.dtype,
+        "template": profile.curation.template,
+        "seed": profile.seed,
+    }
+
+
+def train_rl(context: Context) -> Outcome:
+    """Run the RL job on the newest version of the set."""
+    policy = require_outcome(SFT_CHECKPOINT, context).outputs
+    chosen = require_outcome(RL_PROMPT_SET, context).outputs
+    if policy["folder"] is None:
+        raise UserError("rl_checkpoint trains weights, and an endpoint has none: use a profile with carrier vllm")
+    prompts = context.lake.sql(
+        "select problem_id, prompt, answer, answer_kind, weight, bucket, domain from prompt_set "
+        "where prompt_set = ? and version = ? order by problem_id",
+        [chosen["prompt_set"], chosen["version"]],
+    )
+    if not prompts.num_rows:
+        raise UserError(f"prompt set {chosen['prompt_set']}@{chosen['version']} is empty: loosen its recipe's thresholds")
+    path = context.home.jobs / f"prompts-{chosen['prompt_set']}-{chosen['digest']}.parquet"
+    pq.write_table(prompts, path)
+    made = context.launcher.run(
+        JOB,
+        {
+            "home": str(context.home.root),
+            "profile": context.profile.settings(),
+            "run_id": context.run_id,
+            "checkpoint": {"digest": policy["digest"], "folder": policy["folder"]},
+            "prompts": str(path),
+            "prompt_set": {"name": chosen["prompt_set"], "version": chosen["version"], "digest": chosen["digest"]},
+        },
+        ranks=context.profile.rl.ranks,
+    )
+    checkpoint = find_checkpoint(context.home.checkpoints, made["digest"])
+    plots = {}
+    history = made["curves"]
+    for name, title in (("reward", "Mean reward of an iteration"), ("tokens_mean", "Mean length of a response, tokens")):
+        path = Path(context.home.reports) / f"rl-{context.prompt_set}-{name}.png"
+        plots[name] = curves(
+            {name: [point[name] for point in history]}, path, title=title, x="iteration", y=name.replace("_", " ")
+        )
+    return Outcome(
+        data_version=checkpoint.digest,
+        figures={name: round(value, 4) for name, value in checkpoint.metrics.items()},
+        outputs={"digest": checkpoint.digest, "folder": str(checkpoint.folder), "note": checkpoint.note},
+        plots=plots,
+        preview=history[:: max(1, len(history) // 10)],
+    )
+
+
+RL_CHECKPOINT = Stage(
+    name="rl_checkpoint",
+    description="RL by online mirror descent on a prompt set",
+    group="models",
+    compute=train_rl,
+    upstream=("sft_checkpoint", "rl_prompt_set", "decision_ledger"),
+    settings=_settings,
+    code=(
+        "kimi_pipeline.rl.loop",
+        "kimi_pipeline.rl.mirror_descent",
+        "kimi_pipeline.rl.rollout",
+        "kimi_pipeline.rl.prompt_sampling",
+        "kimi_pipeline.training.engine",
+        "kimi_pipeline.rewards.math_rules",
+    ),
+    kinds=("deepspeed", "vllm", "mlflow"),
+    by_set=True,
+)

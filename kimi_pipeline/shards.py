@@ -1,0 +1,59 @@
+"""Map-shards: one function over many shards of rows, each shard committed on its own.
+
+Belongs here: the protocol and its multi-process implementation on one machine. Does not belong here: other machines (a
+resource may choose another implementation), and what is computed.
+
+Commits must be idempotent: a shard whose commit was cut off is mapped and committed again.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+MapFunction = Callable[[pa.Table], pa.Table]
+Commit = Callable[[pa.Table], None]
+
+
+class ShardMap(Protocol):
+    """Runs `function` over every shard (a picklable module-level function), and `commit` on each result as it comes."""
+
+    def map(self, function: MapFunction, shards: Sequence[pa.Table], commit: Commit) -> int: ...
+
+
+@dataclass(frozen=True)
+class LocalShards:
+    """Shards over the processes of this machine; a single shard is mapped in the caller's process."""
+
+    workers: int = 2
+
+    def map(self, function: MapFunction, shards: Sequence[pa.Table], commit: Commit) -> int:
+        """Returns how many rows were committed. An error in one shard ends the map; finished shards stay committed."""
+        rows = 0
+        for result in self._results(function, shards):
+            commit(result)
+            rows += result.num_rows
+        return rows
+
+    def _results(self, function: MapFunction, shards: Sequence[pa.Table]) -> Iterator[pa.Table]:
+        if len(shards) <= 1:
+            yield from map(function, shards)
+            return
+        # forkserver: workers start clean, without the caller's threads (Arrow's and Delta's) in an unknown state
+        context = multiprocessing.get_context("forkserver")
+        with ProcessPoolExecutor(min(self.workers, len(shards)), mp_context=context) as pool:
+            waiting = {pool.submit(function, shard) for shard in shards}
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+
+
+def split_rows(rows: pa.Table, shard_rows: int) -> list[pa.Table]:
+    """Consecutive shards of at most `shard_rows` rows."""
+    return [rows.slice(start, shard_rows) for start in range(0, rows.num_rows, shard_rows)]

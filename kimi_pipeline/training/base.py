@@ -1,0 +1,43 @@
+"""The job that builds the tiny base model: `python -m kimi_pipeline.training.base SPEC`.
+
+Belongs here: the job around `models.tiny`. Does not belong here: the architecture.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kimi_pipeline.checkpoints import save_checkpoint
+from kimi_pipeline.home import Home
+from kimi_pipeline.jobs import Report, job_main
+from kimi_pipeline.profiles import Profile
+
+
+def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Build and save the model of the profile; returns its digest and number of parameters."""
+    from safetensors import safe_open
+
+    from kimi_pipeline.models.tiny import save_tiny
+
+    profile = Profile.model_validate(spec["profile"])
+    checkpoint = save_checkpoint(
+        Home(Path(spec["home"])).checkpoints,
+        "base",
+        lambda folder: save_tiny(profile.model, profile.seed, folder),
+        recipe={"model": profile.model.model_dump(), "seed": profile.seed},
+    )
+    parameters = 0
+    for file in checkpoint.folder.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 (not a mapping)
+                size = 1
+                for length in weights.get_slice(name).get_shape():
+                    size *= length
+                parameters += size
+    report.info(f"{parameters:,} parameters, {checkpoint.folder.name}")
+    return {"digest": checkpoint.digest, "parameters": parameters}
+
+
+if __name__ == "__main__":
+    job_main(run)

@@ -1,0 +1,1 @@
+"""The sandbox: where untrusted programs run. Knows nothing of the pipeline."""
