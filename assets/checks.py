@@ -14,6 +14,7 @@ import dagster as dg
 from assets.work import refusals_as_failures, stage_context
 from kimi_pipeline import tables
 from kimi_pipeline.ledger import IN_FORCE, REFUSE
+from kimi_pipeline.profiles import Profile
 from kimi_pipeline.stages import Context
 from resources import ComputeResource, LakeResource, ProfileResource
 
@@ -53,7 +54,8 @@ def _other_columns(context: Context) -> list[str]:
     if not context.lake.exists(tables.PROBLEMS):
         return ["the table does not exist"]
     declared = {field.name: field.type for field in tables.PROBLEMS.schema}
-    stored = {f.name: f.type for f in context.lake.delta(tables.PROBLEMS).to_pyarrow_dataset(as_large_types=False).schema}
+    dataset = context.lake.delta(tables.PROBLEMS).to_pyarrow_dataset(as_large_types=False)
+    stored = {field.name: field.type for field in dataset.schema}
     return sorted(
         f"{name}: stored {stored.get(name, 'nothing')}, declared {declared.get(name, 'nothing')}"
         for name in declared.keys() | stored.keys()
@@ -63,7 +65,7 @@ def _other_columns(context: Context) -> list[str]:
 
 def _empty_set(context: Context) -> list[str]:
     found = context.lake.rows(f"select count(*) as n from ({IN_SET})", [context.prompt_set])
-    return [] if found[0]["n"] else [f"no problem of {context.prompt_set} passed; `kimi-pipeline funnel` shows where they went"]
+    return [] if found[0]["n"] else ["no problem passed; `kimi-pipeline funnel` shows where they went"]
 
 
 RULES = (
@@ -122,19 +124,19 @@ RULES = (
 )
 
 
-def lineage_checks(stages: Iterable[str]) -> list[dg.AssetChecksDefinition]:
+def lineage_checks(stages: Iterable[str], defaults: Profile) -> list[dg.AssetChecksDefinition]:
     """The checks of the assets there are."""
     names = set(stages)
-    return [_check(rule) for rule in RULES if rule.asset in names]
+    return [_check(rule, defaults) for rule in RULES if rule.asset in names]
 
 
-def _check(rule: Rule) -> dg.AssetChecksDefinition:
+def _check(rule: Rule, defaults: Profile) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=rule.asset, name=rule.name, description=rule.description, blocking=True)
     def check(
         context: dg.AssetCheckExecutionContext, profile: ProfileResource, lake: LakeResource, compute: ComputeResource
     ) -> dg.AssetCheckResult:
         with refusals_as_failures():
-            work = stage_context(context, profile, lake, compute)
+            work = stage_context(context, profile, lake, compute, defaults=defaults)
             offenders = rule.offenders(work)
         return _result(rule, work, offenders)
 
@@ -142,13 +144,16 @@ def _check(rule: Rule) -> dg.AssetChecksDefinition:
 
 
 def _result(rule: Rule, context: Context, offenders: list[str]) -> dg.AssetCheckResult:
+    description = rule.description
     metadata: dict[str, Any] = {"offenders": len(offenders), "prompt set": context.prompt_set}
     if offenders:
-        metadata["examples"] = dg.MetadataValue.md("\n".join(f"- `{each}`" for each in offenders[:EXAMPLES]))
-    more = f" and {len(offenders) - EXAMPLES} more" if len(offenders) > EXAMPLES else ""
+        examples = offenders[:EXAMPLES]
+        metadata["examples"] = dg.MetadataValue.md("\n".join(f"- `{each}`" for each in examples))
+        more = f" and {len(offenders) - EXAMPLES} more" if len(offenders) > EXAMPLES else ""
+        description += f"; not so: {', '.join(examples)}{more}"
     return dg.AssetCheckResult(
         passed=not offenders,
         severity=dg.AssetCheckSeverity.ERROR,  # anything milder would not block
-        description=f"{rule.description}; not so: {', '.join(offenders[:EXAMPLES])}{more}" if offenders else rule.description,
+        description=description,
         metadata=metadata,
     )

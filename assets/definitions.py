@@ -41,7 +41,7 @@ def build_defs(
     defaults = resources["profile"].load()
     return dg.Definitions(
         assets=[stage_asset(stage, lineage, partitions, defaults) for stage in lineage.values()],
-        asset_checks=lineage_checks(lineage),
+        asset_checks=lineage_checks(lineage, defaults),
         jobs=lineage_jobs(lineage.values()),
         resources=resources,
         # Assets do no heavy work themselves (jobs do), so a process a step would cost more than the steps.

@@ -47,7 +47,7 @@ def stage_asset(
         context: dg.AssetExecutionContext, profile: ProfileResource, lake: LakeResource, compute: ComputeResource
     ) -> dg.MaterializeResult[None]:
         with refusals_as_failures():
-            work = stage_context(context, profile, lake, compute)
+            work = stage_context(context, profile, lake, compute, defaults=defaults)
             outcome = run_stage(stage, work, upstream)
             return dg.MaterializeResult(
                 metadata=outcome_metadata(stage, work, outcome), data_version=dg.DataVersion(outcome.data_version)

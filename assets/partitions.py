@@ -1,6 +1,6 @@
 """Partitions: the named prompt sets, and nothing else. Never a partition a prompt: the event log keeps them for ever.
 
-Belongs here: partitions definitions. Does not belong here: what a set is made of (its recipe, `kimi_pipeline/curation`).
+Belongs here: partitions definitions. Does not belong here: what a set is made of (`curation/recipe.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from kimi_pipeline.home import Home
 
 
 def prompt_sets(home: Home) -> list[str]:
-    """The names of the sets with a recipe, shipped or the user's own. A new one appears when the location is reloaded."""
+    """The sets with a recipe, shipped or the user's own. A new one appears when the code location is reloaded."""
     from kimi_pipeline.curation.recipe import recipe_names
 
     return recipe_names(home)

@@ -63,13 +63,17 @@ def config_class(stage: str, profile: Profile) -> type[dg.Config] | None:
     return create_model(f"{''.join(part.title() for part in stage.split('_'))}Config", __base__=dg.Config, **fields)
 
 
-def given_changes(run_config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a run was given, for any of its stages.
+def given_changes(run_config: Mapping[str, Any], defaults: Profile) -> dict[str, Any]:
+    """The settings that a run was given, for any of its stages, where they differ from the defaults that it was shown.
 
     They hold for the whole run: the difficulty of 20 samples and a prompt set whose manifest says 10 would not fit.
+    Values equal to the defaults are no wish: the Launchpad fills them in, also where another profile is chosen there.
     """
     changes: dict[str, Any] = {}
     for stage, settings in EVERYDAY.items():
         given = (run_config.get("ops") or {}).get(stage, {}).get("config", {})
-        changes |= {setting: given[name] for setting in settings if (name := setting.split(".")[1]) in given}
+        for setting in settings:
+            section, name = setting.split(".")
+            if name in given and given[name] != getattr(getattr(defaults, section), name):
+                changes[setting] = given[name]
     return changes

@@ -61,7 +61,7 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 def row_counts(stage: Stage, context: Context) -> dict[str, int]:
     """Rows of the stage's tables; of tables that several sets share, this set's."""
-    counts = {}
+    counts: dict[str, int] = {}
     for table in stage.tables:
         name = f"rows in {table.name}" if counts else "dagster/row_count"
         counts[name] = _rows(context.lake, table, context.prompt_set if stage.by_set else None)

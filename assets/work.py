@@ -13,17 +13,24 @@ import dagster as dg
 
 from assets.run_config import given_changes
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.profiles import Profile
 from kimi_pipeline.stages import Context
 from resources import ComputeResource, LakeResource, ProfileResource
+from resources.compute import AnyContext
 
 REFUSED = "refused input"  # metadata key of a failure that is the input's fault, not the code's
 
 
 def stage_context(
-    context: dg.AssetExecutionContext, profile: ProfileResource, lake: LakeResource, compute: ComputeResource
+    context: AnyContext,
+    profile: ProfileResource,
+    lake: LakeResource,
+    compute: ComputeResource,
+    *,
+    defaults: Profile,
 ) -> Context:
     """The context of a stage in this run. The set is the run's partition, or the one that the profile names."""
-    settings = profile.load(given_changes(context.run.run_config))
+    settings = profile.load(given_changes(context.run.run_config, defaults))
     home = lake.home()
     return Context(
         home=home,

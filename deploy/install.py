@@ -44,12 +44,16 @@ def main() -> int:
         print(f"error: {refusal}", file=sys.stderr)
         return 2
     extra = options.extra or ("gpu" if has_gpu() else "cpu")
-    extras = [name for name in (extra, "dev" if options.dev else "none") if name != "none"]
     mark = options.venv / ".kimi-installed"
-    wanted = stamp(extras)
-    if mark.is_file() and mark.read_text() == wanted:
+    extras = {extra, "dev" if options.dev else "none"} - {"none"}
+    here, files = mark.read_text().split("|") if mark.is_file() else ("", "")
+    if mark.is_file() and files == stamp() and extras <= set(here.split(",")):
         return 0
-    print(f"installing into {options.venv}: {', '.join(extras) or 'base only'} ({reason(extra, options.extra)})", flush=True)
+    extras |= {name for name in here.split(",") if name == "dev"}
+    print(
+        f"installing into {options.venv}: {', '.join(sorted(extras)) or 'base only'} ({reason(extra, options.extra)})",
+        flush=True,
+    )
     python = options.venv / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", options.venv], check=True)
@@ -57,13 +61,15 @@ def main() -> int:
         sources = cpu_sources(python, Path(scratch)) if extra == "cpu" else []
         if sources is None:
             return 2
-        target = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
+        target = f"{ROOT}[{','.join(sorted(extras))}]" if extras else str(ROOT)
         command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--progress-bar", "off"]
-        done = subprocess.run([*command, "-c", ROOT / "deploy" / "constraints.txt", *sources, "-e", target], check=False)
+        done = subprocess.run(
+            [*command, "-c", ROOT / "deploy" / "constraints.txt", *sources, "-e", target], check=False
+        )
     if done.returncode:
         print("error: pip could not install the packages: its reason is above", file=sys.stderr)
         return 2
-    mark.write_text(wanted)
+    mark.write_text(f"{','.join(sorted(extras))}|{stamp()}")
     return 0
 
 
@@ -83,7 +89,11 @@ def unsupported() -> str | None:
 
 def has_gpu() -> bool:
     """Whether an NVIDIA driver is here: its library or its tool."""
-    return ctypes.util.find_library("cuda") is not None and Path("/dev/nvidiactl").exists() or bool(shutil.which("nvidia-smi"))
+    return (
+        ctypes.util.find_library("cuda") is not None
+        and Path("/dev/nvidiactl").exists()
+        or bool(shutil.which("nvidia-smi"))
+    )
 
 
 def reason(extra: str, asked: str | None) -> str:
@@ -92,10 +102,10 @@ def reason(extra: str, asked: str | None) -> str:
     return "an NVIDIA driver was found" if extra == "gpu" else "no NVIDIA driver was found"
 
 
-def stamp(extras: list[str]) -> str:
-    """What an install depends on: the same text, and nothing needs to be done."""
+def stamp() -> str:
+    """What an install depends on: the same files, and nothing needs to be done."""
     files = [ROOT / "pyproject.toml", ROOT / "deploy" / "constraints.txt", Path(__file__)]
-    return " ".join([*sorted(extras), *(hashlib.sha256(f.read_bytes()).hexdigest() for f in files)])
+    return " ".join(hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files)
 
 
 def cpu_sources(python: Path, scratch: Path) -> list[str] | None:

@@ -56,7 +56,7 @@ def check_model_folder(folder: Path) -> None:
         raise UserError(f"model folder {folder} has no *.safetensors weights: save the model with safetensors")
 
 
-def save_checkpoint(root: Path, stage: str, write: Callable[[Path], None], **manifest: Any) -> Checkpoint:
+def save_checkpoint(root: Path, stage: str, write: Callable[[Path], object], **manifest: Any) -> Checkpoint:
     """Let `write` fill a temporary folder, digest it, add the manifest and rename it into place: all or nothing."""
     scratch = root / f".{stage}-{uuid.uuid4().hex[:8]}"
     scratch.mkdir(parents=True)

@@ -48,7 +48,9 @@ def show(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
+    )
     columns = list(rows[0]) if rows else []
     for name in columns:
         numeric = all(isinstance(row[name], int | float) and not isinstance(row[name], bool) for row in rows)
@@ -84,7 +86,9 @@ def open_lake() -> Any:
 
 @main.command()
 @click.option("--profile", help="smoke, laptop (default), smol, gpu or cluster")
-@click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a setting: --set rl.iterations=40")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a setting: --set rl.iterations=40"
+)
 @click.option("--source", "sources", multiple=True, help="A corpus: a .jsonl or .parquet file, or a .toml source file")
 @click.option("--model", help="A Hugging Face model folder")
 @click.option("--endpoint", help="Base URL of an OpenAI-compatible endpoint that samples instead of vLLM in-process")
@@ -127,19 +131,9 @@ def run(
         from kimi_pipeline.checkpoints import check_model_folder
 
         check_model_folder(Path(changes["model.path"]))
-    if not (CHECKOUT / "assets").is_dir():
-        raise UserError("`run` needs the checkout (assets/ and resources/): start it from there, installed with make install")
     home = Home.from_env().prepare()
-    environment = os.environ | {
-        "KIMI_PROFILE": settings.name,
-        "KIMI_SET": json.dumps(changes),
-        "KIMI_HOME": str(home.root),
-        "PYTHONUNBUFFERED": "1",
-    }
-    command = [sys.executable, "-m", "assets.launch"]
-    command += ["--select", select] if select else []
-    command += ["--verbose"] if verbose else []
-    code = _child(command, environment)
+    arguments = (["--select", select] if select else []) + (["--verbose"] if verbose else [])
+    code = _dagster("assets.launch", arguments, settings.name, changes, home)
     if code == 0:
         _summary(settings.curation.prompt_set, home)
     sys.exit(code)
@@ -149,11 +143,20 @@ def _absolute(source: str) -> str:
     return source if source == "builtin" else str(Path(source).expanduser().resolve())
 
 
-def _child(command: list[str], environment: Mapping[str, str]) -> int:
+def _dagster(module: str, arguments: list[str], profile: str, changes: dict[str, Any], home: Home) -> int:
     """Run Dagster as a process of its own, which ends with this one; Ctrl-C reaches it as well."""
     from kimi_pipeline.jobs import die_with_parent
 
-    process = subprocess.Popen(command, cwd=CHECKOUT, env=dict(environment), preexec_fn=die_with_parent)  # noqa: PLW1509
+    if not (CHECKOUT / "assets").is_dir():
+        raise UserError("this needs the checkout (assets/ and resources/): start it there, installed with make install")
+    command = [sys.executable, "-m", module, *arguments]
+    environment = os.environ | {
+        "KIMI_PROFILE": profile,
+        "KIMI_SET": json.dumps(changes),
+        "KIMI_HOME": str(home.root),
+        "PYTHONUNBUFFERED": "1",
+    }
+    process = subprocess.Popen(command, cwd=CHECKOUT, env=environment, preexec_fn=die_with_parent)  # noqa: PLW1509
     while True:
         try:
             return process.wait()
@@ -172,7 +175,9 @@ def _summary(prompt_set: str, home: Home) -> None:
     if found:
         click.echo()
         show([_result_row(row) for row in found], "Results on held-out problems")
-    click.echo(f"\nState is under {home.root}. Look further: `make ui`, `kimi-pipeline sets`, `kimi-pipeline explain ID`.")
+    click.echo(
+        f"\nState is under {home.root}. Look further: `make ui`, `kimi-pipeline sets`, `kimi-pipeline explain ID`."
+    )
 
 
 def _print_funnel(lake: Any, prompt_set: str | None) -> None:
@@ -233,7 +238,11 @@ def _tell(story: dict[str, Any]) -> None:
         ],
         "Decisions",
     )
-    for title, rows in (("Difficulty", story["difficulty"]), ("Answers", story["answers"]), ("RL", story["trained_in"])):
+    for title, rows in (
+        ("Difficulty", story["difficulty"]),
+        ("Answers", story["answers"]),
+        ("RL", story["trained_in"]),
+    ):
         if rows:
             click.echo()
             show([{k: v for k, v in row.items() if k != "checkpoint"} for row in rows], title)
@@ -270,7 +279,10 @@ def doctor(profile: str | None, as_json: bool) -> None:
     from kimi_pipeline.profiles import load_profile
 
     findings = examine(load_profile(profile), Home.from_env())
-    rows = [{"ok": {True: "yes", False: "NO", None: "-"}[f.ok], "what": f.what, "detail": f.detail, "fix": f.fix} for f in findings]
+    rows = [
+        {"ok": {True: "yes", False: "NO", None: "-"}[f.ok], "what": f.what, "detail": f.detail, "fix": f.fix}
+        for f in findings
+    ]
     emit([asdict(f) for f in findings], as_json, lambda: show(rows))
     sys.exit(NO if any(f.ok is False for f in findings) else 0)
 
@@ -290,6 +302,34 @@ def settings(profile: str | None, as_json: bool) -> None:
         section, leaf = field.split(".")
         rows.append({"field": field, "value": values[section][leaf], "meaning": meaning.split("): ", 1)[1]})
     emit(values, as_json, lambda: show(rows, f"profile {values['name']}: {values['description']}"))
+
+
+@main.command()
+@click.option("--profile", help="The profile whose settings the UI's runs start from")
+@click.option("--port", type=int, default=3000, show_default=True)
+def ui(profile: str | None, port: int) -> None:
+    """The Dagster UI on loopback, with its daemon (schedules, sensors, queued runs)."""
+    from kimi_pipeline.profiles import load_profile
+
+    changes = json.loads(os.environ.get("KIMI_SET") or "{}")
+    settings = load_profile(profile, changes)
+    sys.exit(_dagster("assets.ui", ["--port", str(port)], settings.name, changes, Home.from_env().prepare()))
+
+
+@main.command()
+@click.argument("name", type=click.Choice(["learning"]))
+@click.option("--profile", default="laptop", show_default=True)
+@click.option("--seeds", default="0,1,2", show_default=True, help="Comma-separated")
+@as_json
+def bench(name: str, profile: str, seeds: str, as_json: bool) -> None:
+    """Long measurements; a part that is finished is not measured again."""
+    from kimi_pipeline.bench import learning
+
+    home = Home.from_env().prepare()
+    found = learning.measure(home, profile, [int(seed) for seed in seeds.split(",")])
+    (home.reports / f"bench-{name}.json").write_text(json.dumps(found, indent=2))
+    rows = [{"figure": key} | value for key, value in found["figures"].items() if isinstance(value, dict)]
+    emit(found, as_json, lambda: show(rows, f"{name}: {found['command']}"))
 
 
 if __name__ == "__main__":

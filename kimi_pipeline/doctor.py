@@ -58,7 +58,9 @@ def _disk(home: Home) -> Finding:
         place = place.parent
     free = shutil.disk_usage(place).free / 2**30
     fine = free >= NEEDED_DISK_GIB
-    return Finding("disk", fine, f"{free:.0f} GiB free at {place}", "" if fine else f"free {NEEDED_DISK_GIB} GiB or move KIMI_HOME")
+    return Finding(
+        "disk", fine, f"{free:.0f} GiB free at {place}", "" if fine else f"free {NEEDED_DISK_GIB} GiB or move KIMI_HOME"
+    )
 
 
 def _engines(profile: Profile) -> list[Finding]:
@@ -89,9 +91,16 @@ def _home(home: Home) -> Finding:
 
 def _browser() -> Finding:
     found = shutil.which("chromium")
-    return Finding("browser", True if found else None, found or "no chromium", "" if found else "only the UI tests need it")
+    return Finding(
+        "browser", True if found else None, found or "no chromium", "" if found else "only the UI tests need it"
+    )
 
 
 def _docker() -> Finding:
     found = shutil.which("dockerd") or shutil.which("bwrap")
-    return Finding("sandbox", True if found else None, found or "neither dockerd nor bwrap", "" if found else "apt install bubblewrap")
+    return Finding(
+        "sandbox",
+        True if found else None,
+        found or "neither dockerd nor bwrap",
+        "" if found else "apt install bubblewrap",
+    )

@@ -62,5 +62,7 @@ class Home:
             for folder in (self.lake, self.checkpoints, self.recipes, self.jobs, self.reports, self.dagster):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"cannot write to {self.root} ({error.strerror}): set KIMI_HOME to a writable folder") from error
+            raise UserError(
+                f"cannot write to {self.root} ({error.strerror}): set KIMI_HOME to a writable folder"
+            ) from error
         return self

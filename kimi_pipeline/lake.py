@@ -65,7 +65,9 @@ class Lake:
 
     # -- writing ------------------------------------------------------------------------------------------------
 
-    def append(self, table: Table, rows: pa.Table | Iterable[dict[str, Any]], *, run_id: str, reason: str) -> int | None:
+    def append(
+        self, table: Table, rows: pa.Table | Iterable[dict[str, Any]], *, run_id: str, reason: str
+    ) -> int | None:
         """Commit rows; returns the new version (None: there was nothing to commit)."""
         data = self.arrow(table, rows, run_id)
         if not data.num_rows:
@@ -140,7 +142,9 @@ class Lake:
                 if attempt == APPEND_TRIES - 1:
                     raise
             except OSError as error:
-                raise UserError(f"cannot write table {table.name} in {self.root}: {error}. Free disk space and run again") from error
+                raise UserError(
+                    f"cannot write table {table.name} in {self.root}: {error}. Free disk space and run again"
+                ) from error
 
     @staticmethod
     def _properties(table: Table, run_id: str, reason: str) -> CommitProperties:
@@ -155,7 +159,9 @@ class Lake:
             if "run_id" not in rows.column_names:
                 rows = rows.append_column("run_id", pa.array([run_id] * rows.num_rows, pa.string()))
             if "created_at" not in rows.column_names:
-                rows = rows.append_column("created_at", pa.array([now()] * rows.num_rows, table.schema.field("created_at").type))
+                rows = rows.append_column(
+                    "created_at", pa.array([now()] * rows.num_rows, table.schema.field("created_at").type)
+                )
             return rows.select(table.schema.names).cast(table.schema)
         stamp = {"run_id": run_id, "created_at": now()}
         return pa.Table.from_pylist([stamp | row for row in rows], schema=table.schema)

@@ -18,6 +18,8 @@ from kimi_pipeline.reasons import Reason
 from kimi_pipeline.tables import LEDGER
 
 KEEP, REFUSE = "keep", "refuse"
+FUNNEL = ("ingest", "duplicates", "evaluability", "contamination", "difficulty", "guessability", "selection")
+"""The deciding stages in the order in which a problem meets them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,7 @@ class Decision:
     checkpoint: str = ""
 
 
-def record(
-    lake: Lake, decisions: Iterable[Decision], *, parameters: Any, actor: str, run_id: str
-) -> dict[str, int]:
+def record(lake: Lake, decisions: Iterable[Decision], *, parameters: Any, actor: str, run_id: str) -> dict[str, int]:
     """Append the decisions that differ from those in force; returns how many were made and how many were new.
 
     A decision is unchanged when verdict, reason, evidence and checkpoint are. Actors are rules (`evaluability@1`) or

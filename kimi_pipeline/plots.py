@@ -52,7 +52,14 @@ def curves(series: Mapping[str, Sequence[float]], path: Path, *, title: str, x: 
     return _draw(path, title, x, y, paint)
 
 
-def bars(values: Mapping[str, float], path: Path, *, title: str, y: str, intervals: Mapping[str, tuple[float, float]] | None = None) -> str:
+def bars(
+    values: Mapping[str, float],
+    path: Path,
+    *,
+    title: str,
+    y: str,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+) -> str:
     """A bar a name, with whiskers where intervals are given; returns the path."""
 
     def paint(axes: Any) -> None:

@@ -9,52 +9,81 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """A reason code; `meaning` is what people read."""
-
-    meaning: str
-
-    def __new__(cls, code: str, meaning: str) -> Reason:
-        member = str.__new__(cls, code)
-        member._value_ = code
-        member.meaning = meaning
-        return member
+    """A reason code, as tables store it; `meaning` is what people read."""
 
     # ingest: rows that can't become a problem go to quarantine
-    NORMALISED = "normalised", "the row became a problem"
-    INVALID_UTF8 = "invalid_utf8", "the row's bytes are not UTF-8"
-    INVALID_JSON = "invalid_json", "the line is not JSON"
-    NOT_AN_OBJECT = "not_an_object", "the row is not a set of named fields"
-    MISSING_PROMPT = "missing_prompt", "the prompt's field is absent or null"
-    EMPTY_PROMPT = "empty_prompt", "the prompt holds white space only"
-    MISSING_ANSWER = "missing_answer", "the answer is absent, null or white space"
-    WRONG_TYPE = "wrong_type", "a field holds something other than text or a number"
-    TOO_LONG = "too_long", "prompt or answer is longer than corpora.max_text_bytes"
-    DUPLICATE_SOURCE_ID = "duplicate_source_id", "an earlier row of the source has the same id"
+    NORMALISED = "normalised"
+    INVALID_UTF8 = "invalid_utf8"
+    INVALID_JSON = "invalid_json"
+    NOT_AN_OBJECT = "not_an_object"
+    MISSING_PROMPT = "missing_prompt"
+    EMPTY_PROMPT = "empty_prompt"
+    MISSING_ANSWER = "missing_answer"
+    WRONG_TYPE = "wrong_type"
+    TOO_LONG = "too_long"
+    DUPLICATE_SOURCE_ID = "duplicate_source_id"
     # duplicates
-    UNIQUE = "unique", "no earlier row has the same normalised content"
-    EXACT_DUPLICATE = "exact_duplicate", "an earlier row has the same normalised content"
+    UNIQUE = "unique"
+    EXACT_DUPLICATE = "exact_duplicate"
     # evaluability [2.1]
-    EVALUABLE = "evaluable", "one exact answer that rules can check"
-    MULTIPLE_CHOICE = "multiple_choice", "multiple-choice: right by luck too often"
-    TRUE_FALSE = "true_false", "true/false or yes/no: right by luck too often"
-    PROOF = "proof", "asks for a proof: no answer to check"
+    EVALUABLE = "evaluable"
+    MULTIPLE_CHOICE = "multiple_choice"
+    TRUE_FALSE = "true_false"
+    PROOF = "proof"
     # contamination
-    CLEAN = "clean", "in no evaluation set"
-    EVALUATION_COPY = "evaluation_copy", "a copy of a problem of an evaluation set"
+    CLEAN = "clean"
+    EVALUATION_COPY = "evaluation_copy"
     # difficulty [2.1]
-    SOLVABLE = "solvable", "pass rate between the set's thresholds"
-    UNSOLVED = "unsolved", "no sample was right; kept as hard, since the set keeps unsolved problems"
-    TRIVIAL = "trivial", "pass rate at or above the set's upper threshold"
-    HOPELESS = "hopeless", "pass rate at or below the set's lower threshold"
-    NO_VERDICT = "no_verdict", "no sample got a verdict, so the pass rate is unknown"
+    SOLVABLE = "solvable"
+    UNSOLVED = "unsolved"
+    TRIVIAL = "trivial"
+    HOPELESS = "hopeless"
+    NO_VERDICT = "no_verdict"
     # guessability [2.1]
-    NOT_GUESSED = "not_guessed", "no guess without reasoning was right"
-    EASY_TO_HACK = "easy_to_hack", "a guess without reasoning was right within the allowed attempts"
-    NOT_FILTERED = "not_filtered", "the set's recipe does not apply this filter"
+    NOT_GUESSED = "not_guessed"
+    EASY_TO_HACK = "easy_to_hack"
+    NOT_FILTERED = "not_filtered"
     # selection
-    SELECTED = "selected", "in the set"
-    OVER_TARGET_MIX = "over_target_mix", "its domain is already at its share of the target mix"
-    OVER_MAX_SIZE = "over_max_size", "the set is full"
+    SELECTED = "selected"
+    OVER_TARGET_MIX = "over_target_mix"
+    OVER_MAX_SIZE = "over_max_size"
+
+    @property
+    def meaning(self) -> str:
+        return MEANINGS[self]
+
+
+MEANINGS: dict[Reason, str] = {
+    Reason.NORMALISED: "the row became a problem",
+    Reason.INVALID_UTF8: "the row's bytes are not UTF-8",
+    Reason.INVALID_JSON: "the line is not JSON",
+    Reason.NOT_AN_OBJECT: "the row is not a set of named fields",
+    Reason.MISSING_PROMPT: "the prompt's field is absent or null",
+    Reason.EMPTY_PROMPT: "the prompt holds white space only",
+    Reason.MISSING_ANSWER: "the answer is absent, null or white space",
+    Reason.WRONG_TYPE: "a field holds something other than text or a number",
+    Reason.TOO_LONG: "prompt or answer is longer than corpora.max_text_bytes",
+    Reason.DUPLICATE_SOURCE_ID: "an earlier row of the source has the same id",
+    Reason.UNIQUE: "no earlier row has the same normalised content",
+    Reason.EXACT_DUPLICATE: "an earlier row has the same normalised content",
+    Reason.EVALUABLE: "one exact answer that rules can check",
+    Reason.MULTIPLE_CHOICE: "multiple-choice: right by luck too often",
+    Reason.TRUE_FALSE: "true/false or yes/no: right by luck too often",
+    Reason.PROOF: "asks for a proof: no answer to check",
+    Reason.CLEAN: "in no evaluation set",
+    Reason.EVALUATION_COPY: "a copy of a problem of an evaluation set",
+    Reason.SOLVABLE: "pass rate between the set's thresholds",
+    Reason.UNSOLVED: "no sample was right; kept as hard, since the set keeps unsolved problems",
+    Reason.TRIVIAL: "pass rate at or above the set's upper threshold",
+    Reason.HOPELESS: "pass rate at or below the set's lower threshold",
+    Reason.NO_VERDICT: "no sample got a verdict, so the pass rate is unknown",
+    Reason.NOT_GUESSED: "no guess without reasoning was right",
+    Reason.EASY_TO_HACK: "a guess without reasoning was right within the allowed attempts",
+    Reason.NOT_FILTERED: "the set's recipe does not apply this filter",
+    Reason.SELECTED: "in the set",
+    Reason.OVER_TARGET_MIX: "its domain is already at its share of the target mix",
+    Reason.OVER_MAX_SIZE: "the set is full",
+}
 
 
 def table() -> list[dict[str, str]]:

@@ -116,7 +116,9 @@ def run_stage(stage: Stage, context: Context, upstream: dict[str, Stage]) -> Out
                 "data_version": outcome.data_version,
                 "inputs": as_json(inputs),
                 "outputs": as_json(outcome.outputs),
-                "metadata": json.dumps({"figures": outcome.figures, "plots": outcome.plots, "preview": outcome.preview}, default=str),
+                "metadata": json.dumps(
+                    {"figures": outcome.figures, "plots": outcome.plots, "preview": outcome.preview}, default=str
+                ),
             }
         ],
         run_id=context.run_id,
@@ -134,7 +136,9 @@ def latest_outcome(stage: Stage, context: Context) -> Outcome | None:
 def require_outcome(stage: Stage, context: Context) -> Outcome:
     outcome = latest_outcome(stage, context)
     if outcome is None:
-        raise UserError(f"{stage.name} has not been materialised for {stage.partition(context)!r}: materialise it first")
+        raise UserError(
+            f"{stage.name} has not been materialised for {stage.partition(context)!r}: materialise it first"
+        )
     return outcome
 
 

@@ -25,14 +25,16 @@ from kimi_pipeline.jobs import Launcher, command, owned_environment, read_result
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.shards import LocalShards, ShardMap
 
+AnyContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
+
 
 class ComputeResource(dg.ConfigurableResource):
     """Launches jobs on this machine. `echo` repeats progress on standard error, for runs from a terminal."""
 
-    echo: bool = Field(False, description="Repeat progress lines on standard error")
-    stop_seconds: float = Field(10, description="Time a cancelled job gets to end by itself before it is killed")
+    echo: bool = Field(default=False, description="Repeat progress lines on standard error")
+    stop_seconds: float = Field(default=5, description="Time a cancelled job gets to end by itself before it is killed")
 
-    def launcher(self, context: dg.AssetExecutionContext, folder: Path) -> Launcher:
+    def launcher(self, context: AnyContext, folder: Path) -> Launcher:
         """The launcher of one asset's jobs; specs and results lie in `folder`."""
         return PipesLauncher(context, folder, self.stop_seconds)
 
@@ -40,7 +42,7 @@ class ComputeResource(dg.ConfigurableResource):
         """What maps over shards: the processes of this machine."""
         return LocalShards(profile.limits.workers)
 
-    def say(self, context: dg.AssetExecutionContext, message: str) -> None:
+    def say(self, context: AnyContext, message: str) -> None:
         context.log.info(message)
         if self.echo:
             print(message, file=sys.stderr, flush=True)
@@ -49,7 +51,7 @@ class ComputeResource(dg.ConfigurableResource):
 class PipesLauncher:
     """A `jobs.Launcher` that reports to the run of `context`."""
 
-    def __init__(self, context: dg.AssetExecutionContext, folder: Path, stop_seconds: float) -> None:
+    def __init__(self, context: AnyContext, folder: Path, stop_seconds: float) -> None:
         self._context = context
         self._folder = folder
         self._stop_seconds = stop_seconds
@@ -67,11 +69,11 @@ class PipesLauncher:
 
     def _wait(self, arguments: list[str]) -> int:
         with dg.open_pipes_session(
-            context=self._context,
+            context=self._context.op_execution_context,
             context_injector=dg.PipesTempFileContextInjector(),
             message_reader=dg.PipesTempFileMessageReader(),
         ) as session:
-            environment = owned_environment() | session.get_bootstrap_env_vars()
+            environment = {**owned_environment(), **session.get_bootstrap_env_vars()}
             process = subprocess.Popen(arguments, env=environment, start_new_session=True)
             try:
                 return process.wait()

@@ -17,7 +17,7 @@ from kimi_pipeline.lake import Lake
 class LakeResource(dg.ConfigurableResource):
     """The home folder and the lake in it."""
 
-    root: str = Field("", description="State folder; empty: $KIMI_HOME, or .kimi in the checkout")
+    root: str = Field(default="", description="State folder; empty: $KIMI_HOME, or .kimi in the checkout")
 
     def home(self) -> Home:
         """The home, its folders made. Raises UserError where it can't be written."""

@@ -20,8 +20,8 @@ from kimi_pipeline.profiles import Profile, load_profile
 class ProfileResource(dg.ConfigurableResource):
     """A profile by name, with the deployment's changes; `load` gives it checked."""
 
-    name: str = Field("laptop", description="Profile: smoke, laptop, smol, gpu or cluster")
-    overrides: str = Field("{}", description='Changed fields as a JSON object, e.g. {"rl.iterations": 40}')
+    name: str = Field(default="laptop", description="Profile: smoke, laptop, smol, gpu or cluster")
+    overrides: str = Field(default="{}", description='Changed fields as a JSON object, e.g. {"rl.iterations": 40}')
 
     @classmethod
     def from_env(cls) -> ProfileResource:
@@ -33,6 +33,6 @@ class ProfileResource(dg.ConfigurableResource):
         try:
             overrides = json.loads(self.overrides)
         except json.JSONDecodeError as error:
-            raise UserError(f"KIMI_SET is not JSON ({error}): write it as {{\"section.field\": value}}") from None
+            raise UserError(f'KIMI_SET is not JSON ({error}): write it as {{"section.field": value}}') from None
         profile = load_profile(self.name, overrides)
         return profile.with_changes(changes) if changes else profile

@@ -36,7 +36,7 @@ def only_run(home: Home) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise UserError(
-                f"a run is already active on {home.root} (process {holder}): wait for it, stop it, or set another KIMI_HOME"
+                f"a run is already active on {home.root} (process {holder}): wait for it or stop it"
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))

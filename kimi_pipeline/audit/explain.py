@@ -11,7 +11,7 @@ from typing import Any
 
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake
-from kimi_pipeline.ledger import IN_FORCE
+from kimi_pipeline.ledger import FUNNEL, IN_FORCE
 from kimi_pipeline.reasons import Reason
 
 SHOWN_ANSWERS = 3
@@ -46,15 +46,15 @@ def find(lake: Lake, query: str) -> str:
 
 
 def explain(lake: Lake, query: str) -> dict[str, Any]:
-    """The problem, its rows, tags, decisions in force (oldest first, per set), samples and training use."""
+    """The problem, its rows, tags, decisions in force (in the order of the stages), samples and training use."""
     problem_id = find(lake, query)
     rows = lake.rows("select * exclude (images) from problems where problem_id = ? order by created_at", [problem_id])
     decisions = lake.rows(
         f"""
         select created_at, prompt_set, stage, subject, verdict, reason_code, evidence, checkpoint, actor, run_id
-        from ({IN_FORCE}) where problem_id = ? order by created_at, prompt_set
+        from ({IN_FORCE}) where problem_id = ? order by prompt_set, list_position(?, stage), subject
         """,
-        [problem_id],
+        [problem_id, list(FUNNEL)],
     )
     for row in decisions:
         row["meaning"] = Reason(row["reason_code"]).meaning
@@ -87,7 +87,8 @@ def explain(lake: Lake, query: str) -> dict[str, Any]:
         "sets": [
             f"{r['prompt_set']}@{r['version']}"
             for r in lake.rows(
-                "select prompt_set, version from prompt_set where problem_id = ? order by created_at, version", [problem_id]
+                "select prompt_set, version from prompt_set where problem_id = ? order by created_at, version",
+                [problem_id],
             )
         ],
         "trained_in": lake.rows(

@@ -36,10 +36,10 @@ def read_builtin(profile: Profile) -> Iterator[RawRow]:
         evaluation_problems(profile),
         settings.max_text_bytes,
     )
-    for values in rows:
+    for number, values in enumerate(rows, start=1):
         planted = values.get("planted")
         broken = next((value for value in values.values() if isinstance(value, bytes)), None)
         if broken is not None:
-            yield RawRow(str(values["row"]), None, broken, Reason.INVALID_UTF8, "bytes in a text field", planted)
+            yield RawRow(str(number), None, broken, Reason.INVALID_UTF8, "bytes in a text field", planted)
         else:
-            yield row_from_values(str(values["row"]), values)
+            yield row_from_values(str(number), values)

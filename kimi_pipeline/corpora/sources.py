@@ -159,7 +159,7 @@ def guess_fields(source: Source) -> Fields:
             f"{source.path}: no column looks like the {missing} (columns: {', '.join(columns)}): "
             f"write a .toml source file with [source.fields]"
         )
-    labels = [name for name in ("type", "level", "difficulty", "subject", "year", "source") if name in columns]
+    labels: list[str] = [name for name in ("type", "level", "difficulty", "subject", "year", "source") if name in columns]
     identity = next((name for name in ("id", "unique_id") if name in columns), None)
     return Fields(prompt=prompt, answer=answer, options=first(OPTION_FIELDS), id=identity, labels=labels)
 
@@ -171,7 +171,9 @@ def check_fields(source: Source) -> None:
         return
     columns = sorted({name for row in rows for name in row})
     wanted = source.fields.model_dump(exclude_none=True)
-    for field, column in [(f, c) for f, c in wanted.items() if f != "labels"] + [("labels", c) for c in wanted["labels"]]:
+    for field, column in [(f, c) for f, c in wanted.items() if f != "labels"] + [
+        ("labels", c) for c in wanted["labels"]
+    ]:
         if column not in columns:
             raise UserError(f"source {source.name}: no column {column!r} for {field} (columns: {', '.join(columns)})")
 

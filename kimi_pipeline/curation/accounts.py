@@ -36,7 +36,9 @@ def audit_ledger(context: Context) -> Outcome:
         [context.prompt_set, version, sources, context.prompt_set],
     )[0]
     if lost or counts["unexplained"] or counts["refused_members"] or funnel[-1]["out"] != prompt_set.figures["size"]:
-        raise UserError(f"the ledger of {context.prompt_set}@{version} does not add up: {counts}, stages {lost}, funnel {funnel}")
+        raise UserError(
+            f"the ledger of {context.prompt_set}@{version} does not add up: {counts}, stages {lost}, funnel {funnel}"
+        )
     return Outcome(
         data_version=context.lake.digest(tables.LEDGER),
         figures={"decisions_in_force": counts["decisions"], "unexplained_problems": 0, "refused_members": 0},

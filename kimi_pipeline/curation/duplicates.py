@@ -19,7 +19,7 @@ RANKED = """
     from problems where source in (select unnest(?))
     window kept as (
         partition by problem_id
-        order by list_position(?, source), try_cast(source_row as bigint) nulls last, source_row
+        order by list_position(?, source), cast(source_row as bigint)
         rows between unbounded preceding and unbounded following
     )
 """
@@ -57,7 +57,9 @@ def find_duplicates(context: Context) -> Outcome:
         )
         for row in repeats
     ]
-    decisions += [Decision("duplicates", name, KEEP, Reason.UNIQUE) for name in sorted({r["problem_id"] for r in ranked})]
+    decisions += [
+        Decision("duplicates", name, KEEP, Reason.UNIQUE) for name in sorted({r["problem_id"] for r in ranked})
+    ]
     record(context.lake, decisions, parameters={"rule": RULE}, actor=RULE, run_id=context.run_id)
     return Outcome(
         data_version=context.lake.digest(tables.DUPLICATES, where=[("source", "in", names)]),

@@ -43,7 +43,9 @@ _PROOF = re.compile(
     re.IGNORECASE,
 )
 _PROOF_ANSWERS = {"proof", "see proof", "proved", "q.e.d.", "qed", "see solution"}
-_ASKS_VALUE = re.compile(r"\b(?:find|compute|determine|evaluate|calculate|how many|what is|what are|what was)\b", re.IGNORECASE)
+_ASKS_VALUE = re.compile(
+    r"\b(?:find|compute|determine|evaluate|calculate|how many|what is|what are|what was)\b", re.IGNORECASE
+)
 
 
 def evaluate(prompt: str, answer: str, options: Sequence[str] = ()) -> tuple[Reason, str]:
@@ -81,7 +83,9 @@ def evaluate_shard(rows: pa.Table) -> pa.Table:
     """Verdict rows of a shard with the columns of `COLUMNS`."""
     found = [
         (identity, *evaluate(prompt, answer, options or ()))
-        for identity, prompt, answer, options in zip(*(rows.column(name).to_pylist() for name in rows.column_names), strict=True)
+        for identity, prompt, answer, options in zip(
+            *(rows.column(name).to_pylist() for name in rows.column_names), strict=True
+        )
     ]
     return pa.table(
         {

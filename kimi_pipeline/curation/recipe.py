@@ -61,7 +61,9 @@ def load_recipe(home: Home, name: str) -> Recipe:
     """The recipe of a set. Raises UserError for an unknown name or field, naming the file."""
     path = _paths(home).get(name)
     if path is None:
-        raise UserError(f"no recipe for prompt set {name!r}: write {home.recipes / (name + '.toml')} or use {recipe_names(home)}")
+        raise UserError(
+            f"no recipe for prompt set {name!r}: write {home.recipes / (name + '.toml')} or use {recipe_names(home)}"
+        )
     try:
         return Recipe.model_validate(tomllib.loads(path.read_text()) | {"name": name})
     except tomllib.TOMLDecodeError as error:

@@ -22,14 +22,12 @@ from kimi_pipeline.curation.recipe import Recipe, load_recipe
 from kimi_pipeline.curation.scope import UNIQUE
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import as_json, table_digest
-from kimi_pipeline.ledger import IN_FORCE, KEEP, REFUSE, Decision, record
+from kimi_pipeline.ledger import FUNNEL, IN_FORCE, KEEP, REFUSE, Decision, record
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
 
 RULE = "selection@1"
 KEPT = {Reason.SOLVABLE, Reason.UNSOLVED, Reason.NOT_GUESSED, Reason.NOT_FILTERED, Reason.SELECTED}
-FUNNEL = ("ingest", "duplicates", "evaluability", "contamination", "difficulty", "guessability", "selection")
-
 FIGURES = f"""
     select problem_id, prompt, answer, answer_kind, coalesce(t.domain, 'unknown') as domain,
            coalesce(d.n, 0) n, coalesce(d.correct, 0) correct, g.hit_at, g.hit_sample_id
@@ -90,13 +88,19 @@ def cut(context: Context) -> Outcome:
             **{f"{name}_problems": count for name, count in Counter(row["bucket"] for row in content).most_common()},
         },
         outputs={"prompt_set": context.prompt_set, "version": version, "digest": named},
-        preview=[{"stage": s["stage"], "in": s["in"], "out": s["out"], "refused": as_json(s["refused"])} for s in funnel],
+        preview=[
+            {"stage": s["stage"], "in": s["in"], "out": s["out"], "refused": as_json(s["refused"])} for s in funnel
+        ],
     )
 
 
 INPUTS = ("problems", "duplicates", "evaluability", "contamination", "tags", "samples", "difficulty", "guessability")
 MEMBER = pa.schema(
-    [tables.PROMPT_SET.schema.field(n) for n in tables.PROMPT_SET.schema.names if n not in ("version", "run_id", "created_at")]
+    [
+        tables.PROMPT_SET.schema.field(n)
+        for n in tables.PROMPT_SET.schema.names
+        if n not in ("version", "run_id", "created_at")
+    ]
 )
 
 

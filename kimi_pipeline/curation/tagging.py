@@ -21,15 +21,35 @@ SHARD_ROWS = 20_000
 FROM_SOURCE, FROM_RULES = "source", "rules"
 
 KEYWORDS: tuple[tuple[str, str, str], ...] = (
-    ("coding", "algorithms", r"\b(?:stdin|stdout|standard input|test cases?|time limit|array of|program that|function that)\b"),
-    ("mathematics", "geometry", r"\b(?:triangle|circle|radius|angle|polygon|perimeter|parallel|tangent|rectangle|square units)\b"),
+    (
+        "coding",
+        "algorithms",
+        r"\b(?:stdin|stdout|standard input|test cases?|time limit|array of|program that|function that)\b",
+    ),
+    (
+        "mathematics",
+        "geometry",
+        r"\b(?:triangle|circle|radius|angle|polygon|perimeter|parallel|tangent|rectangle|square units)\b",
+    ),
     ("mathematics", "number_theory", r"\b(?:divisible|remainder|prime|modulo|gcd|divisors?|digits?)\b|\\pmod|\\equiv"),
-    ("mathematics", "probability", r"\b(?:probability|dice|coin|random|ways|permutations?|combinations?|how many different)\b"),
+    (
+        "mathematics",
+        "probability",
+        r"\b(?:probability|dice|coin|random|ways|permutations?|combinations?|how many different)\b",
+    ),
     ("mathematics", "calculus", r"\b(?:derivative|integral|limit|sequence|converge)\b|\\int|\\lim|\\sum"),
-    ("mathematics", "algebra", r"\b(?:polynomial|equation|roots?|function|solve for|inequality|real numbers?)\b|\bx\b|\\log"),
+    (
+        "mathematics",
+        "algebra",
+        r"\b(?:polynomial|equation|roots?|function|solve for|inequality|real numbers?)\b|\bx\b|\\log",
+    ),
     ("science", "physics", r"\b(?:velocity|acceleration|newtons?|voltage|mass of|wavelength|force)\b"),
     ("science", "chemistry", r"\b(?:moles?|molar|reaction|acid|electrons?|compound)\b"),
-    ("mathematics", "arithmetic", r"\b(?:how (?:many|much)|total|each|cost|dollars?|hours?|percent)\b|\d\s*[-+*/]\s*\d"),
+    (
+        "mathematics",
+        "arithmetic",
+        r"\b(?:how (?:many|much)|total|each|cost|dollars?|hours?|percent)\b|\d\s*[-+*/]\s*\d",
+    ),
 )
 _RULES = [(domain, discipline, re.compile(pattern, re.IGNORECASE)) for domain, discipline, pattern in KEYWORDS]
 
@@ -80,7 +100,9 @@ def tag_problems(context: Context) -> Outcome:
         "semi join everything e using (problem_id)",
         everything=problems,
     )
-    shares = context.lake.rows("select domain, discipline, count(*) problems from found group by all order by 3 desc", found=tags)
+    shares = context.lake.rows(
+        "select domain, discipline, count(*) problems from found group by all order by 3 desc", found=tags
+    )
     low = sum(1 for confidence in tags.column("confidence").to_pylist() if confidence < 0.5)
     return Outcome(
         data_version=table_digest(tags),

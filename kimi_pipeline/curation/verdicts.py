@@ -51,7 +51,9 @@ def conclude(context: Context, stage: str, table: Table, rule: str) -> Outcome:
     )
     rows: list[dict[str, Any]] = verdicts.to_pylist()
     decisions = [
-        Decision(stage, row["problem_id"], row["verdict"], Reason(row["reason_code"]), {"rule": rule, "at": row["evidence"]})
+        Decision(
+            stage, row["problem_id"], row["verdict"], Reason(row["reason_code"]), {"rule": rule, "at": row["evidence"]}
+        )
         for row in rows
     ]
     record(context.lake, decisions, parameters={"rule": rule}, actor=rule, run_id=context.run_id)

@@ -63,12 +63,14 @@ def evaluate(context: Context) -> Outcome:
         for temperature in TEMPERATURES
     ]
     drawn = draw(context, passes)
-    key = [[entry["digest"] for entry in found.values()], TEMPLATES[template].id("reasoning"), profile.evaluation.max_tokens]
+    key = [
+        [entry["digest"] for entry in found.values()],
+        TEMPLATES[template].id("reasoning"),
+        profile.evaluation.max_tokens,
+    ]
     scores = {
         (row["checkpoint"], row["temperature"]): row
-        for row in context.lake.rows(
-            SCORES, [*key, profile.evaluation.samples], asked=problems.select(["problem_id"])
-        )
+        for row in context.lake.rows(SCORES, [*key, profile.evaluation.samples], asked=problems.select(["problem_id"]))
     }
     rows: list[dict[str, Any]] = []
     for stage, entry in found.items():
@@ -107,7 +109,9 @@ def evaluate(context: Context) -> Outcome:
         if row["temperature"]:
             figures[f"{row['stage']}_tokens"] = round(row["tokens_mean"], 1)
     return Outcome(
-        data_version=table_digest(pa.Table.from_pylist(rows, schema=pa.schema([tables.RESULTS.schema.field(n) for n in names]))),
+        data_version=table_digest(
+            pa.Table.from_pylist(rows, schema=pa.schema([tables.RESULTS.schema.field(n) for n in names]))
+        ),
         figures=figures | {"problems": len(problems), "seconds": round(drawn.seconds, 1)},
         plots={"pass_at_1": plot},
         preview=rows,
@@ -120,8 +124,10 @@ EVALUATION = Stage(
     group="evaluation",
     compute=evaluate,
     upstream=("evaluation_problems", "base_checkpoint", "sft_checkpoint", "rl_checkpoint"),
-    settings=lambda context: context.profile.evaluation.model_dump()
-    | {"template": context.profile.curation.template, "seed": context.profile.seed},
+    settings=lambda context: (
+        context.profile.evaluation.model_dump()
+        | {"template": context.profile.curation.template, "seed": context.profile.seed}
+    ),
     code=(__name__, "kimi_pipeline.rewards.math_rules"),
     tables=(tables.RESULTS, tables.SAMPLES),
     kinds=("vllm", "deltalake"),

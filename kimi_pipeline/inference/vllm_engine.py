@@ -19,6 +19,7 @@ from kimi_pipeline.profiles.profile import Inference
 if TYPE_CHECKING:
     from vllm import LLM
 
+CPU_BATCH_TOKENS = 8192  # tokens that prompts and decoding take in one step
 CPU_BLOCK = 32  # tokens of a key-value cache block; the CPU attention kernels are written for multiples of 32
 
 
@@ -89,6 +90,9 @@ def build_llm(
         # The environment variable VLLM_CPU_KVCACHE_SPACE takes whole GiB alone, and would win over this one.
         cache = int(settings.kv_cache_gib * 2**30)
         values |= {"enforce_eager": True, "block_size": CPU_BLOCK, "kv_cache_memory_bytes": cache}
+        # A prompt that is cut to fill a batch ("chunked prefill") discards a draw and then rewinds the request's random
+        # generator, which CPU generators can't do: with a seed a request, vLLM would stop with an error.
+        values |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(CPU_BATCH_TOKENS, window)}
     else:
         values["gpu_memory_utilization"] = settings.gpu_memory_share
     if colocated:

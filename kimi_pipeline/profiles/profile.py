@@ -51,18 +51,26 @@ class Model(Section):
 
 
 class Inference(Section):
-    carrier: Literal["vllm", "endpoint"] = Field("vllm", description="Who samples: vLLM in-process, or an HTTP endpoint")
+    carrier: Literal["vllm", "endpoint"] = Field(
+        "vllm", description="Who samples: vLLM in-process, or an HTTP endpoint"
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where vLLM runs")
     max_num_seqs: Count = Field(256, description="Sequences that decode together")
-    kv_cache_gib: Annotated[float, Field(gt=0, le=4096)] = Field(1, description="Memory of the key-value cache on a CPU, GiB")
+    kv_cache_gib: Annotated[float, Field(gt=0, le=4096)] = Field(
+        1, description="Memory of the key-value cache on a CPU, GiB"
+    )
     gpu_memory_share: Share = Field(0.4, description="Share of a GPU's memory that vLLM may take beside the trainer")
     tensor_parallel: Count = Field(1, description="Ranks that share one vLLM model")
     threads: Count = Field(2, description="CPU threads of sampling and training")
-    endpoint_url: str | None = Field(None, description="Base URL of an OpenAI-compatible endpoint (http://host:port/v1)")
+    endpoint_url: str | None = Field(
+        None, description="Base URL of an OpenAI-compatible endpoint (http://host:port/v1)"
+    )
     endpoint_model: str | None = Field(None, description="Model name that the endpoint serves")
     endpoint_key_env: str | None = Field(None, description="Name of the environment variable that holds the key")
     endpoint_concurrency: Count = Field(16, description="Requests in flight at the endpoint")
-    endpoint_retries: Annotated[int, Field(ge=0, le=100)] = Field(6, description="Tries again after 429, 5xx or a dropped answer")
+    endpoint_retries: Annotated[int, Field(ge=0, le=100)] = Field(
+        6, description="Tries again after 429, 5xx or a dropped answer"
+    )
     endpoint_timeout_s: Annotated[float, Field(gt=0)] = Field(120, description="Seconds to wait for one answer")
     price_per_million_tokens: Annotated[float, Field(ge=0)] = Field(0, description="Price of a million output tokens")
 
@@ -76,20 +84,28 @@ class Curation(Section):
     guesses: Count = Field(8, description="Guesses without reasoning; right within them and the prompt goes [2.1]")
     guess_temperature: Temperature = Field(1.0, description="Sampling temperature of the guesses")
     guess_max_tokens: Count = Field(16, description="Longest guess, in tokens")
-    min_pass_rate: Share = Field(0.0, description="Problems with a pass rate at or below it are hopeless (see keep_unsolved)")
+    min_pass_rate: Share = Field(
+        0.0, description="Problems with a pass rate at or below it are hopeless (see keep_unsolved)"
+    )
     max_pass_rate: Share = Field(1.0, description="Problems with a pass rate at or above it are trivial")
     keep_unsolved: bool = Field(True, description="Keep problems that no sample solved: they are hard, not refused")
     max_size: int | None = Field(None, ge=1, description="Largest size of a prompt set; empty: all that pass")
 
 
 class Sft(Section):
-    clean_examples: int = Field(20_000, ge=0, description="Clean worked solutions, trained first; 0 takes the model as given")
+    clean_examples: int = Field(
+        20_000, ge=0, description="Clean worked solutions, trained first; 0 takes the model as given"
+    )
     noisy_examples: int = Field(8_000, ge=0, description="Worked solutions with slips and checks, trained second")
-    guess_share: Share = Field(0.15, description="Share of examples in the answer-only format: guessing is a measured skill")
+    guess_share: Share = Field(
+        0.15, description="Share of examples in the answer-only format: guessing is a measured skill"
+    )
     batch_tokens: Count = Field(4096, description="Tokens of a packed batch")
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(2e-3, description="Peak learning rate, decays by cosine")
     epochs: Count = Field(1, description="Passes over the examples")
-    max_held_out_loss: Annotated[float, Field(gt=0)] = Field(0.5, description="A higher held-out loss (nats a token) stops the lineage")
+    max_held_out_loss: Annotated[float, Field(gt=0)] = Field(
+        0.5, description="A higher held-out loss (nats a token) stops the lineage"
+    )
 
 
 class Rl(Section):
@@ -98,15 +114,22 @@ class Rl(Section):
     samples: Annotated[int, Field(ge=2)] = Field(8, description="Responses a problem, k")
     temperature: Temperature = Field(1.0, description="Sampling temperature of rollouts")
     max_tokens: Count = Field(120, description="Longest response, in tokens")
-    tau: Annotated[float, Field(gt=0)] = Field(0.3, description="Weight of the KL to the iteration's reference policy [2.3.1]")
+    tau: Annotated[float, Field(gt=0)] = Field(
+        0.3, description="Weight of the KL to the iteration's reference policy [2.3.1]"
+    )
     baseline: Literal["mean", "log_mean_exp"] = Field("mean", description="Estimate of tau log Z [2.3.1]")
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(4e-4, description="Learning rate of the policy, independent of tau")
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
+        4e-4, description="Learning rate of the policy, independent of tau"
+    )
     mini_steps: Count = Field(4, description="Optimizer steps an iteration; with one the regulariser has no gradient")
     reset_optimizer: bool = Field(True, description="Forget the optimizer's moments at each iteration [2.3.1]")
     max_grad_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Gradient norms above it are scaled down")
+    micro_batch_tokens: Count = Field(8192, description="Tokens of a forward pass, padding included; bounds memory, changes no result")
     zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(1, description="DeepSpeed ZeRO stage")
     ranks: Count = Field(1, description="Processes of the training job; on GPUs, one a GPU")
-    max_logprob_gap: Annotated[float, Field(gt=0)] = Field(1e-4, description="Largest gap of sampler and trainer log-probs; more stops the job")
+    max_logprob_gap: Annotated[float, Field(gt=0)] = Field(
+        1e-4, description="Largest gap of sampler and trainer log-probs; more stops the job"
+    )
 
 
 class Evaluation(Section):
@@ -115,7 +138,9 @@ class Evaluation(Section):
 
 
 class Limits(Section):
-    commit_seconds: Annotated[float, Field(gt=0, le=10)] = Field(10, description="Samples are committed at least this often")
+    commit_seconds: Annotated[float, Field(gt=0, le=10)] = Field(
+        10, description="Samples are committed at least this often"
+    )
     commit_samples: Annotated[int, Field(ge=1, le=500)] = Field(500, description="and at least after so many")
     workers: Count = Field(2, description="Processes that map over shards")
 
@@ -200,7 +225,9 @@ def _validated(values: dict[str, Any], name: str) -> Profile:
         if first["type"] == "extra_forbidden":
             known = [line.split(" ")[0] for line in describe_settings()]
             near = difflib.get_close_matches(field, known, n=1)
-            raise UserError(f"profile {name}: unknown setting {field!r}" + (f"; did you mean {near[0]!r}?" if near else "")) from None
+            raise UserError(
+                f"profile {name}: unknown setting {field!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            ) from None
         raise UserError(f"profile {name}: {field}: {first['msg']}, not {first['input']!r}") from None
 
 

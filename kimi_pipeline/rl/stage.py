@@ -42,7 +42,9 @@ def train_rl(context: Context) -> Outcome:
         [chosen["prompt_set"], chosen["version"]],
     )
     if not prompts.num_rows:
-        raise UserError(f"prompt set {chosen['prompt_set']}@{chosen['version']} is empty: loosen its recipe's thresholds")
+        raise UserError(
+            f"prompt set {chosen['prompt_set']}@{chosen['version']} is empty: loosen its recipe's thresholds"
+        )
     path = context.home.jobs / f"prompts-{chosen['prompt_set']}-{chosen['digest']}.parquet"
     pq.write_table(prompts, path)
     made = context.launcher.run(
@@ -60,7 +62,10 @@ def train_rl(context: Context) -> Outcome:
     checkpoint = find_checkpoint(context.home.checkpoints, made["digest"])
     plots = {}
     history = made["curves"]
-    for name, title in (("reward", "Mean reward of an iteration"), ("tokens_mean", "Mean length of a response, tokens")):
+    for name, title in (
+        ("reward", "Mean reward of an iteration"),
+        ("tokens_mean", "Mean length of a response, tokens"),
+    ):
         path = Path(context.home.reports) / f"rl-{context.prompt_set}-{name}.png"
         plots[name] = curves(
             {name: [point[name] for point in history]}, path, title=title, x="iteration", y=name.replace("_", " ")

@@ -5,6 +5,7 @@ Belongs here: the job around `models.tiny`. Does not belong here: the architectu
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     checkpoint = save_checkpoint(
         Home(Path(spec["home"])).checkpoints,
         "base",
-        lambda folder: save_tiny(profile.model, profile.seed, folder),
+        partial(save_tiny, profile.model, profile.seed),
         recipe={"model": profile.model.model_dump(), "seed": profile.seed},
     )
     parameters = 0

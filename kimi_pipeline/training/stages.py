@@ -86,13 +86,13 @@ def write_sft_corpus(context: Context) -> Outcome:
     sft, share, seed = context.profile.sft, context.profile.corpora.held_out_share, context.profile.seed
     template = context.profile.curation.template
 
-    def rows(phase: str, n: int, noise: float, seed: int, held_out: bool = False) -> list[dict[str, str]]:
+    def drawn_rows(phase: str, n: int, noise: float, seed: int, held_out: bool = False) -> list[dict[str, str]]:
         drawn = worked_examples(seed, n, noise, sft.guess_share, share, template=template, held_out=held_out)
         return [_example_row(example, phase) for example in drawn]
 
-    clean = rows("clean", sft.clean_examples, 0.0, seed)
-    noisy = rows("noisy", sft.noisy_examples, NOISE, seed)
-    held_out = rows("held_out", HELD_OUT_EXAMPLES if clean or noisy else 0, 0.0, HELD_OUT_SEED, held_out=True)
+    clean = drawn_rows("clean", sft.clean_examples, 0.0, seed)
+    noisy = drawn_rows("noisy", sft.noisy_examples, NOISE, seed)
+    held_out = drawn_rows("held_out", HELD_OUT_EXAMPLES if clean or noisy else 0, 0.0, HELD_OUT_SEED, held_out=True)
     folder = context.home.root / "sft_corpus" / context.profile.name
     folder.mkdir(parents=True, exist_ok=True)
     paths = {"examples": folder / "examples.parquet", "held_out": folder / "held_out.parquet"}

@@ -51,7 +51,10 @@ def materialise(home: Home, instance: dg.DagsterInstance) -> Materialise:
             instance=instance,
             asset_selection=[dg.AssetKey(name) for name in select] if select else None,
             partition_key=prompt_set,
-            run_config={"ops": {stage: {"config": values} for stage, values in (config or {}).items()}, "loggers": QUIET},
+            run_config={
+                "ops": {stage: {"config": values} for stage, values in (config or {}).items()},
+                "loggers": QUIET,
+            },
             raise_on_error=False,
         )
 

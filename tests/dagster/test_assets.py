@@ -62,12 +62,15 @@ def test_unchanged_work_is_not_repeated(materialise: Materialise) -> None:
     assert all(str(shown(again, stage)["computed"]).startswith("no") for stage in LINEAGE)
 
 
-def test_one_run_of_one_set_holds_partitioned_and_other_assets(materialise: Materialise, instance: dg.DagsterInstance) -> None:
+def test_one_run_of_one_set_holds_partitioned_and_other_assets(
+    materialise: Materialise, instance: dg.DagsterInstance
+) -> None:
     result = materialise(prompt_set="default")
     assert result.success
     partitions = {name: result.asset_materializations_for_node(name)[0].partition for name in LINEAGE}
     assert partitions == dict.fromkeys(LINEAGE, None) | {"rl_prompt_set": "default", "rl_checkpoint": "default"}
-    assert result.asset_materializations_for_node("rl_prompt_set")[0].tags["dagster/data_version"] == "default-2"
+    tags = result.asset_materializations_for_node("rl_prompt_set")[0].tags
+    assert tags is not None and tags["dagster/data_version"] == "default-2"
 
 
 def test_run_config_reaches_the_profile_of_the_whole_run(materialise: Materialise, home: Home) -> None:
@@ -88,8 +91,8 @@ def test_a_value_out_of_range_names_the_field(materialise: Materialise, capsys: 
 def test_refused_input_fails_with_its_line(materialise: Materialise, capsys: pytest.CaptureFixture[str]) -> None:
     result = materialise(with_compute("corpus", refuses))
     assert not result.success
-    event = result.get_step_failure_events()[0]
-    assert event.step_failure_data.user_failure_data.description.startswith("source file words.jsonl")
+    failure = result.get_step_failure_events()[0].step_failure_data.user_failure_data
+    assert failure is not None and str(failure.description).startswith("source file words.jsonl")
     assert exit_code(result) == 2
     assert capsys.readouterr().err == "error: source file words.jsonl does not exist: give the path of a file\n"
     assert not result.asset_materializations_for_node("rl_prompt_set")
@@ -142,10 +145,12 @@ def test_every_everyday_setting_is_a_field_of_the_profile() -> None:
     assert config_class("decision_ledger", profile) is None
 
 
-def test_given_changes_are_those_of_everyday_settings_only() -> None:
-    given = {"ops": {"difficulty": {"config": {"samples": 3}}, "other": {"config": {"samples": 4}}}, "loggers": {}}
-    assert given_changes(given) == {"curation.samples": 3}
-    assert given_changes({}) == {}
+def test_given_changes_are_everyday_settings_that_differ_from_what_was_shown() -> None:
+    profile = load_profile("smoke", {})
+    shown = {"samples": 3, "temperature": profile.curation.temperature}
+    given = {"ops": {"difficulty": {"config": shown}, "other": {"config": {"samples": 4}}}, "loggers": {}}
+    assert given_changes(given, profile) == {"curation.samples": 3}
+    assert given_changes({}, profile) == {}
 
 
 def test_a_preview_keeps_to_its_columns() -> None:

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kimi_pipeline.digests import digest, request_seed
+from kimi_pipeline.intervals import wilson
+from kimi_pipeline.problems import is_held_out, normalise_for_identity, problem_id
+from kimi_pipeline.reasons import Reason, table
+
+
+def test_ids_ignore_layout_and_keep_numbers() -> None:
+    assert problem_id("Add 3  apples\n") == problem_id(" Add 3 apples")
+    assert problem_id("Add 3 apples") != problem_id("Add 5 apples")
+    assert problem_id("\uff13 apples") == problem_id("3 apples")  # full-width digits
+
+
+@given(st.text(min_size=1))
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    once = normalise_for_identity(text)
+    assert normalise_for_identity(once) == once
+
+
+def test_split_is_by_hash_and_near_its_share() -> None:
+    ids = [problem_id(f"problem {k}") for k in range(5000)]
+    held_out = [i for i in ids if is_held_out(i, 0.2)]
+    assert abs(len(held_out) / len(ids) - 0.2) < 0.02
+    assert set(held_out) == {i for i in ids if is_held_out(i, 0.2)}
+    assert not any(is_held_out(i, 0.0) for i in ids)
+    assert all(is_held_out(i, 1.0) for i in ids)
+
+
+def test_request_seeds_depend_on_every_part() -> None:
+    base = (7, "difficulty", "c0", "p0", 0, 0)
+    seed = request_seed(*base)
+    others = [(8, *base[1:]), (7, "guess", *base[2:]), (7, "difficulty", "c1", *base[3:]), (*base[:3], "p1", 0, 0)]
+    others += [(*base[:4], 1, 0), (*base[:5], 1)]
+    assert seed == request_seed(*base) == 873388666  # a contract: stored samples depend on it
+    assert all(request_seed(*other) != seed for other in others)
+    assert 0 <= seed < 2**31
+
+
+def test_wilson_by_hand() -> None:
+    # Newcombe (1998), method 3: 81 of 263 and 0 of 10.
+    low, high = wilson(81, 263)
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+    low, high = wilson(0, 10)
+    assert low == 0
+    assert round(high, 4) == 0.2775
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+@given(st.integers(1, 500), st.data())
+def test_wilson_holds_the_share(n: int, data: st.DataObject) -> None:
+    correct = data.draw(st.integers(0, n))
+    low, high = wilson(correct, n)
+    assert 0 <= low <= correct / n <= high <= 1
+
+
+def test_digest_ignores_key_order() -> None:
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+
+
+def test_every_reason_has_a_meaning() -> None:
+    assert len(table()) == len(Reason)
+    assert all(row["meaning"] and row["reason_code"].islower() for row in table())

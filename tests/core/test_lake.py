@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from kimi_pipeline import tables
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.lake import Lake
+from kimi_pipeline.problems import Problem
+
+
+def rows(n: int, source: str = "s", start: int = 0) -> list[dict]:
+    return [Problem(source, str(i), f"What is {i} + 1?", str(i + 1), "integer").row() for i in range(start, start + n)]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+def test_a_commit_carries_run_reason_and_schema_version(lake: Lake) -> None:
+    lake.append(tables.PROBLEMS, rows(3), run_id="run-1", reason="because")
+    newest = lake.history(tables.PROBLEMS)[0]
+    assert (newest["run_id"], newest["reason"], newest["schema_version"]) == ("run-1", "because", "1")
+
+
+def test_upsert_writes_only_what_changed(lake: Lake) -> None:
+    first = rows(50)
+    assert lake.upsert(tables.PROBLEMS, first, run_id="a", reason="r") == 50
+    version, digest = lake.version(tables.PROBLEMS), lake.digest(tables.PROBLEMS)
+    assert lake.upsert(tables.PROBLEMS, first, run_id="b", reason="r") == 0
+    assert (lake.version(tables.PROBLEMS), lake.digest(tables.PROBLEMS)) == (version, digest)
+    changed = [first[0] | {"answer": "other"}, *rows(1, start=99)]
+    assert lake.upsert(tables.PROBLEMS, changed, run_id="c", reason="r") == 2
+    assert lake.read(tables.PROBLEMS).num_rows == 51
+    assert lake.digest(tables.PROBLEMS) != digest
+    assert lake.digest(tables.PROBLEMS, version=version) == digest
+
+
+def test_digest_ignores_order_run_and_compaction(tmp_path: Path) -> None:
+    one, other = Lake(tmp_path / "one"), Lake(tmp_path / "other")
+    one.append(tables.PROBLEMS, rows(20), run_id="a", reason="r")
+    for row in reversed(rows(20)):
+        other.append(tables.PROBLEMS, [row], run_id="b", reason="r")
+    assert one.digest(tables.PROBLEMS) == other.digest(tables.PROBLEMS)
+    files = len(other.delta(tables.PROBLEMS).file_uris())
+    other.compact(tables.PROBLEMS, run_id="c")
+    assert len(other.delta(tables.PROBLEMS).file_uris()) < files
+    assert one.digest(tables.PROBLEMS) == other.digest(tables.PROBLEMS)
+
+
+def test_replace_touches_its_own_rows_alone(lake: Lake) -> None:
+    lake.append(tables.PROBLEMS, rows(5, "a") + rows(5, "b"), run_id="x", reason="r")
+    lake.replace(tables.PROBLEMS, rows(2, "a"), where="source = 'a'", run_id="y", reason="r")
+    counts = lake.rows("select source, count(*) n from problems group by 1 order by 1")
+    assert counts == [{"source": "a", "n": 2}, {"source": "b", "n": 5}]
+
+
+def test_tables_that_were_never_written_are_empty(lake: Lake) -> None:
+    assert lake.read(tables.SAMPLES).num_rows == 0
+    assert lake.rows("select count(*) n from samples") == [{"n": 0}]
+    assert lake.version(tables.SAMPLES) is None
+
+
+def test_another_schema_version_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.append(tables.PROBLEMS, rows(1), run_id="x", reason="r")
+    monkeypatch.setattr("kimi_pipeline.lake.SCHEMA_VERSION", "schema version 9{}")
+    with pytest.raises(UserError, match="schema version"):
+        lake.read(tables.PROBLEMS)
+
+
+def _append(root: str, start: int) -> None:
+    lake = Lake(Path(root))
+    for k in range(5):
+        lake.append(tables.PROBLEMS, rows(3, start=start + 3 * k), run_id=str(start), reason="r")
+
+
+def test_concurrent_appends_lose_nothing(lake: Lake) -> None:
+    lake.append(tables.PROBLEMS, rows(1, "first"), run_id="x", reason="r")
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        pool.starmap(_append, [(str(lake.root), start) for start in (0, 100, 200)])
+    assert lake.read(tables.PROBLEMS).num_rows == 46

@@ -1,0 +1,114 @@
+"""A whole curation run on a scripted model: real stages, real store and verifier; only the weights are replaced by a
+script that answers by a problem's label, so that what must come out is known."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from kimi_pipeline.inference import sampling_job
+from kimi_pipeline.inference.request import Completion, SampleRequest
+from kimi_pipeline.jobs import Report
+from kimi_pipeline.lineage import STAGES
+from kimi_pipeline.stages import Context, Outcome, Stage, run_stage
+from kimi_pipeline.training import stages as training_stages
+
+Script = Callable[[dict[str, Any], str, random.Random], str]
+
+
+class ScriptedCarrier:
+    """Answers by `script(problem row, purpose, rng)`; counts what it was asked."""
+
+    name = "scripted"
+
+    def __init__(self, rows: dict[str, dict[str, Any]], script: Script) -> None:
+        self.rows, self.script, self.asked = rows, script, 0
+
+    def generate(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:
+        for request in requests:
+            self.asked += 1
+            text = self.script(self.rows[request.problem_id], request.purpose, random.Random(request.seed))
+            yield Completion(request, text, "stop", prompt_tokens=10, completion_tokens=max(1, len(text) // 4))
+
+    def close(self) -> None: ...
+
+
+class Curation:
+    """Runs the stages up to the ledger, the model ones on a script."""
+
+    def __init__(self, context: Context, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.context, self.script = context, script
+        self.carrier: ScriptedCarrier | None = None
+        test = self
+
+        class Scripted:
+            seconds = 0.0
+
+            def __init__(self, profile: Any) -> None: ...
+
+            def serving(self, folder: Any) -> ScriptedCarrier:
+                rows: dict[str, dict[str, Any]] = {}
+                for row in test.context.lake.read(_problems()).to_pylist():
+                    kind = row["planted"]  # of an exact duplicate, the original's label counts
+                    if row["problem_id"] not in rows or kind in ("guessable", "not_guessable"):
+                        rows[row["problem_id"]] = row
+                test.carrier = test.carrier or ScriptedCarrier(rows, test.script)
+                return test.carrier
+
+            def close(self) -> None: ...
+
+        monkeypatch.setattr(sampling_job, "Carriers", Scripted)
+        fixed = Outcome("scripted", outputs={"digest": "scripted", "folder": None, "note": ""})
+        stage = training_stages.SFT_CHECKPOINT
+        self.stages: dict[str, Stage] = STAGES | {
+            stage.name: Stage(stage.name, stage.description, stage.group, lambda context: fixed)
+        }
+
+    def run(self, upto: str = "decision_ledger") -> dict[str, Outcome]:
+        outcomes = {}
+        for name, stage in self.stages.items():
+            if name in ("base_checkpoint", "sft_corpus"):
+                continue
+            outcomes[name] = run_stage(stage, self.context, self.stages)
+            if name == upto:
+                break
+        return outcomes
+
+    @property
+    def asked(self) -> int:
+        return self.carrier.asked if self.carrier else 0
+
+
+def _problems() -> Any:
+    from kimi_pipeline.tables import PROBLEMS
+
+    return PROBLEMS
+
+
+class InProcess:
+    """A launcher that runs the sampling job in this process: the scripted carrier lives here."""
+
+    def run(self, module: str, spec: dict[str, Any], *, ranks: int = 1) -> dict[str, Any]:
+        assert module == "kimi_pipeline.inference.sampling_job"
+        return sampling_job.run(spec, Report("sampling"))
+
+
+def able(row: dict[str, Any], purpose: str, rng: random.Random) -> str:
+    """A model as the planted labels describe it: guesses the guessable ones, reasons its way through half of the rest."""
+    right = rng.random() < (0.5 if purpose == "difficulty" else 0.7 if row["planted"] == "guessable" else 0.0)
+    return f"\\boxed{{{row['answer']}}}" if right else "\\boxed{wrong}"
+
+
+@pytest.fixture
+def curation(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Curation]:
+    def make(script: Script = able, **settings: Any) -> Curation:
+        settings = {"corpora__problems_per_family": 40, "corpora__evaluation_problems": 60} | settings
+        return Curation(make_context(launcher=InProcess(), **settings), script, monkeypatch)
+
+    return make
+
+
+__all__ = ["Curation", "able"]

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from kimi_pipeline.corpora.normalise import final_answer
+from kimi_pipeline.curation.decide import Figures, bucket, choose, decide_difficulty, decide_guessability
+from kimi_pipeline.curation.evaluability import evaluate
+from kimi_pipeline.curation.guessability import by_chance
+from kimi_pipeline.curation.recipe import Recipe, load_recipe, recipe_names
+from kimi_pipeline.curation.tagging import tag
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.home import Home
+from kimi_pipeline.reasons import Reason
+
+EVALUABILITY = [
+    ("What is 2 + 2?", "4", Reason.EVALUABLE),
+    ("Which of the following is prime? 4, 6, 7", "7", Reason.MULTIPLE_CHOICE),
+    ("What is 2 + 2?\n(A) 3 (B) 4 (C) 5", "4", Reason.MULTIPLE_CHOICE),
+    ("What is 2 + 2? A. 3 B. 4 C. 5", "B", Reason.MULTIPLE_CHOICE),
+    ("True or false: 7 is prime.", "True", Reason.TRUE_FALSE),
+    ("Is it true that 7 is prime?", "yes", Reason.TRUE_FALSE),
+    ("Is 91 prime?", "No", Reason.TRUE_FALSE),
+    ("Prove that the square root of 2 is irrational.", "see proof", Reason.PROOF),
+    ("Let n be odd. Show that n^2 is odd.", "n^2 = 4k^2+4k+1", Reason.PROOF),
+    ("Give a proof that 6n is even.", "6n = 2(3n)", Reason.PROOF),
+    # the words alone are no reason
+    ("Show your work. How many apples are left?", "3", Reason.EVALUABLE),
+    ("For how many n is it true that n < 5 and n > 0?", "4", Reason.EVALUABLE),
+    (
+        "Points A, B and C lie on a circle. (a) AB = 3, (b) BC = 4, (c) AC = 5. Find the radius.",
+        "2.5",
+        Reason.EVALUABLE,
+    ),
+    ("Show that the series converges and find its sum.", "2", Reason.EVALUABLE),
+    ("Triangle A. B. Smith drew has sides 3, 4, 5. What is its area?", "6", Reason.EVALUABLE),
+]
+
+
+@pytest.mark.parametrize(("prompt", "answer", "reason"), EVALUABILITY)
+def test_evaluability(prompt: str, answer: str, reason: Reason) -> None:
+    found, where = evaluate(prompt, answer)
+    assert found is reason
+    assert bool(where) == (reason is not Reason.EVALUABLE)
+    if where.startswith("prompt:"):
+        start, end = map(int, where.removeprefix("prompt:").split("-"))
+        assert 0 <= start < end <= len(prompt)
+
+
+def test_options_as_a_field() -> None:
+    assert evaluate("What is it?", "x", ["x", "y"]) == (Reason.MULTIPLE_CHOICE, "options")
+
+
+@pytest.mark.parametrize(
+    ("file", "prompt", "answer", "most"),
+    [("gsm8k_train", "question", "answer", 0.005), ("math_train", "problem", "answer", 0.006)],
+)
+def test_few_real_problems_are_refused(shared_data: Path, file: str, prompt: str, answer: str, most: float) -> None:
+    rows = [json.loads(line) for line in (shared_data / f"{file}.jsonl").open()]
+    rows = [row for row in rows if row[answer]]
+    refused = [row for row in rows if evaluate(row[prompt], final_answer(row[answer]))[0] is not Reason.EVALUABLE]
+    assert len(refused) / len(rows) <= most
+
+
+def figures(n: int, correct: int, hit_at: int | None = None, domain: str = "m", name: str = "p") -> Figures:
+    return Figures(name, domain, n, correct, hit_at)
+
+
+RECIPE = Recipe(name="r", min_pass_rate=0.0, max_pass_rate=1.0, keep_unsolved=True)
+
+
+def test_difficulty_thresholds() -> None:
+    assert decide_difficulty(figures(10, 10), RECIPE) is Reason.TRIVIAL
+    assert decide_difficulty(figures(10, 9), RECIPE) is Reason.SOLVABLE
+    assert decide_difficulty(figures(10, 0), RECIPE) is Reason.UNSOLVED
+    assert decide_difficulty(figures(0, 0), RECIPE) is Reason.NO_VERDICT
+    strict = RECIPE.model_copy(update={"keep_unsolved": False, "min_pass_rate": 0.1, "max_pass_rate": 0.8})
+    assert decide_difficulty(figures(10, 0), strict) is Reason.HOPELESS
+    assert decide_difficulty(figures(10, 1), strict) is Reason.HOPELESS
+    assert decide_difficulty(figures(10, 2), strict) is Reason.SOLVABLE
+    assert decide_difficulty(figures(10, 8), strict) is Reason.TRIVIAL
+
+
+def test_one_right_guess_is_enough() -> None:
+    assert decide_guessability(figures(10, 5, hit_at=8)) is Reason.EASY_TO_HACK
+    assert decide_guessability(figures(10, 5)) is Reason.NOT_GUESSED
+
+
+def test_buckets() -> None:
+    assert [bucket(rate) for rate in (0, 0.1, 0.3, 0.7, 0.8)] == ["unsolved", "hard", "medium", "medium", "easy"]
+
+
+def test_the_mix_is_met_and_stable() -> None:
+    recipe = RECIPE.model_copy(update={"mix": {"m": 0.5, "g": 0.5}, "max_size": 40})
+    pool = [figures(10, 5, name=f"m{k}") for k in range(90)] + [
+        figures(10, 5, domain="g", name=f"g{k}") for k in range(30)
+    ]
+    chosen = {name for name, reason in choose(pool, recipe).items() if reason is Reason.SELECTED}
+    assert len(chosen) == 40
+    assert sum(name.startswith("m") for name in chosen) == 20
+    more = {n for n, r in choose([*pool, figures(10, 5, name="m-new")], recipe).items() if r is Reason.SELECTED}
+    assert len(chosen - more) <= 1  # one row more moves at most one other
+
+
+def test_by_chance_by_hand() -> None:
+    rows = [
+        {"problem_id": str(k), "answer": "0" if k < 5 else "1", "source": "s", "discipline": "d", "family": "f"}
+        for k in range(10)
+    ]
+    chance = by_chance(pa.Table.from_pylist(rows), 8)
+    assert chance["0"] == pytest.approx(1 - 0.5**8)
+
+
+def test_tags() -> None:
+    assert tag("Find the area of a triangle with a right angle")[:2] == ("mathematics", "geometry")
+    assert tag("Who wrote it?") == ("general_reasoning", "other", 0.0)
+
+
+def test_recipes(home: Home) -> None:
+    assert {"laptop", "smoke", "hard", "smol"} <= set(recipe_names(home))
+    (home.recipes / "mine.toml").write_text("max_size = 5\n")
+    assert load_recipe(home, "mine").max_size == 5
+    (home.recipes / "bad.toml").write_text("max_siz = 5\n")
+    with pytest.raises(UserError, match=r"bad.toml: max_siz"):
+        load_recipe(home, "bad")
+    with pytest.raises(UserError, match="no recipe"):
+        load_recipe(home, "absent")
