@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,13 @@ def missing(what: str) -> None:
     if os.environ.get("REQUIRE_ALL") == "1":
         pytest.fail(f"REQUIRE_ALL=1 and {what}")
     pytest.skip(what)
+
+
+def require(*modules: str) -> None:
+    """Go on only where these modules are installed (the base install has none of the engines)."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            missing(f"{module} is not installed")
 
 
 @pytest.fixture

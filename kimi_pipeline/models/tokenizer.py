@@ -28,6 +28,7 @@ SPECIAL_TOKENS = (USER, ASSISTANT, END)
 
 PIECE_SCORE = -1.0  # equal scores: the cut with the fewest pieces wins
 BYTE_SCORE = -10.0  # a byte is the last resort
+NEVER_SCORE = -1000.0  # plain text that spells out a special token: its bytes cost less
 
 # The answer follows the marker at once: no white space of the template's own gets into the text.
 CHAT_TEMPLATE = (
@@ -72,7 +73,7 @@ def build_tokenizer(window: int = 256) -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
     alphabet = _byte_characters()
-    vocabulary = [(token, 0.0) for token in SPECIAL_TOKENS]
+    vocabulary = [(token, NEVER_SCORE) for token in SPECIAL_TOKENS]
     vocabulary += [(character, BYTE_SCORE) for character in alphabet]
     vocabulary += [("".join(alphabet[byte] for byte in piece.encode()), PIECE_SCORE) for piece in pieces()]
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=None, byte_fallback=False))

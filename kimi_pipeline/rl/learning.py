@@ -4,9 +4,10 @@ Belongs here: which responses go into which step, forward and backward passes, w
 the loss as a formula (`mirror_descent.py`), sampling and rewards (`rollout.py`).
 
 Each group is in exactly one mini-step, chosen by its place in the iteration, so that any number of ranks takes the same
-steps. Two forward passes are saved without changing a gradient. The first mini-step meets the weights that sampled: its
-own forward pass gives its reference, and there a group without signal (all rewards equal) has advantage 0 and log-ratio 0,
-hence no gradient at all, and needs no backward pass. A mini-step without any gradient is left out.
+steps. Until the first step is taken the weights are those that sampled: every log-ratio is 0, and a group without signal
+(all rewards equal, hence every advantage 0) has no gradient at all. So the mini-steps before the first one with a signal
+are left out, and that one needs neither a reference pass of its own nor its silent groups. This is exact, and more than
+thrift: rounding differences of two forward passes are a gradient too, which a fresh Adam would scale up to a full step.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class _Item:
 
 @dataclass
 class _Measured:
-    """What the passes of this rank have seen; lists a response."""
+    """What the passes of this rank have seen; `ratios` holds those of responses that were trained on."""
 
     loss: float = 0.0
     ratios: list[torch.Tensor] = field(default_factory=list)
@@ -82,12 +83,16 @@ class Learner:
         trained = [group for group in groups if group.is_trained_on]
         items = self._items(trained)
         measured = _Measured()
-        self._references([item for item in items if item.step > 0 or not item.signal], measured)
-        for step in range(self._settings.mini_steps):
-            problems = len({item.segment.problem_id for item in items if item.step == step})
-            (total,) = self._trainer.ranks.sum([problems])
-            if total:
-                self._step(step, [item for item in items if item.step == step], int(total), iteration, measured)
+        steps, settings = range(self._settings.mini_steps), self._settings
+        problems = self._trainer.ranks.sum([len({i.segment.problem_id for i in items if i.step == step}) for step in steps])
+        signal = self._trainer.ranks.sum([sum(item.signal for item in items if item.step == step) for step in steps])
+        first = next((step for step in steps if signal[step]), settings.mini_steps)
+        self._references([item for item in items if item.step != first or not item.signal], measured)
+        for step in range(first, settings.mini_steps):
+            if problems[step]:
+                fresh = step == first
+                chosen = [item for item in items if item.step == step and (item.signal or not fresh)]
+                self._step(step, chosen, int(problems[step]), iteration, measured, fresh=fresh)
         return self._with_references(groups, trained, items), self._figures(groups, items, measured)
 
     # -- what to train on ---------------------------------------------------------------------------------------
@@ -150,16 +155,12 @@ class Learner:
         for item, own in zip(batch, np.split(values, ends[:-1]) if len(batch) else [], strict=True):
             item.reference = own
 
-    def _step(self, step: int, items: Sequence[_Item], problems: int, iteration: int, measured: _Measured) -> None:
-        """One optimizer step on the groups of a mini-step; `problems` counts them on all ranks."""
-        if step == 0:
-            measured.ratios.append(torch.zeros(sum(not item.signal for item in items)))
-            items = [item for item in items if item.signal]
-        batches = self._batches(items)
-        if not batches:
-            return
-        for batch in batches:
-            fresh = step == 0
+    def _step(
+        self, step: int, items: Sequence[_Item], problems: int, iteration: int, measured: _Measured, *, fresh: bool
+    ) -> None:
+        """One optimizer step on groups of a mini-step; `problems` counts all of its problems, on all ranks. `fresh`: the
+        weights are still those that sampled."""
+        for batch in self._batches(items):
             log_probs, rows = self._forward(batch, measured if fresh else None)
             if fresh:
                 self._keep(batch, log_probs)

@@ -92,8 +92,8 @@ def graphql(url: str, query: str) -> Any:
 
 
 @contextlib.contextmanager
-def open_page(width: int = 1600, height: int = 900) -> Iterator[Any]:
-    """A page of Debian's chromium."""
+def open_page(on_failure: Path, width: int = 1600, height: int = 900) -> Iterator[Any]:
+    """A page of Debian's chromium; what it showed when something failed is kept in `on_failure`."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -102,5 +102,8 @@ def open_page(width: int = 1600, height: int = 900) -> Iterator[Any]:
         page.set_default_timeout(30_000)
         try:
             yield page
+        except BaseException:
+            page.screenshot(path=on_failure)
+            raise
         finally:
             browser.close()

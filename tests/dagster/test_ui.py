@@ -28,13 +28,14 @@ def browser_or_skip() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_materialise_and_change_a_threshold_in_the_launchpad(browser_or_skip: None, home: Home, tmp_path: Path) -> None:
     lake, defaults = Lake(home.lake), load_profile("smoke", {}).corpora
-    with running_ui(tmp_path / "ui.log") as url, open_page() as page:
+    with running_ui(tmp_path / "ui.log") as url, open_page(tmp_path / "failed.png") as page:
         page.goto(f"{url}/assets/corpus")
         page.get_by_role("button", name="Materialize").first.click()
-        rows = wait_for_rows(page, lake, other_than=0)
+        wait_for_success(page, url, runs=1)
+        rows = rows_shown(page, url, lake)
         page.screenshot(path=tmp_path / "materialised.png")
         assert corpus_runs(lake) == [(defaults.problems_per_family, defaults.max_text_bytes)]
 
@@ -47,20 +48,26 @@ def test_materialise_and_change_a_threshold_in_the_launchpad(browser_or_skip: No
         page.get_by_text("No errors").wait_for()
         page.screenshot(path=tmp_path / "launchpad.png")
         page.get_by_role("button", name="Materialize").last.click()
-        fewer = wait_for_rows(page, lake, other_than=rows)
+        page.get_by_role("button", name="Scaffold").first.wait_for(state="detached")
+        wait_for_success(page, url, runs=2)
+        fewer = rows_shown(page, url, lake)
         page.screenshot(path=tmp_path / "changed.png")
         assert fewer < rows
         assert corpus_runs(lake)[-1] == (30, 1000)
 
 
-def wait_for_rows(page: Any, lake: Lake, other_than: int) -> int:
-    """Wait until the asset's page shows another row count: the lake's. The run has then ended well."""
-    shown = page.locator("text=/^[0-9,]+$/")
-    page.get_by_text("Row count").wait_for(timeout=RUN_MS)
-    if other_than:
-        page.get_by_text(f"{other_than:,}", exact=True).first.wait_for(state="detached", timeout=RUN_MS)
+def wait_for_success(page: Any, url: str, runs: int) -> None:
+    """Wait until the list of runs shows so many that ended well."""
+    page.goto(f"{url}/runs")
+    page.get_by_text("Success", exact=True).nth(runs - 1).wait_for(timeout=RUN_MS)
+
+
+def rows_shown(page: Any, url: str, lake: Lake) -> int:
+    """The asset's page shows the lake's row count; returns it."""
     rows = lake.delta(PROBLEMS).count()
-    shown.filter(has_text=f"{rows:,}").first.wait_for(timeout=RUN_MS)
+    page.goto(f"{url}/assets/corpus")
+    page.get_by_text("Row count").wait_for()
+    page.get_by_text(f"{rows:,}", exact=True).first.wait_for()
     return rows
 
 

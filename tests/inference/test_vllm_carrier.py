@@ -91,7 +91,8 @@ def test_every_request_comes_back_once_as_it_finishes(carrier: Any) -> None:
 
 def test_text_is_what_the_tokens_say(carrier: Any) -> None:
     for completion in carrier.generate(requests(8)):
-        assert completion.text == carrier.tokenizer.decode(completion.token_ids, skip_special_tokens=True)
+        text = carrier.tokenizer.decode(completion.token_ids, skip_special_tokens=True)
+        assert completion.text.rstrip("\ufffd") == text.rstrip("\ufffd")  # a character cut in two at the end is left out
 
 
 def test_stopping_early_aborts_what_is_decoding(carrier: Any) -> None:
