@@ -31,7 +31,7 @@ NO_RETRY = {"dagster/max_retries": "0"}  # who started it sees how it ends: the 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     die_with_parent()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_signals()
     try:
         return launch(options.select, options.set, verbose=options.verbose)
     except UserError as error:
@@ -39,6 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return REFUSED_INPUT
     except KeyboardInterrupt:
         return _stopped()
+
+
+def heed_signals() -> None:
+    """Let SIGINT and SIGTERM end this process in order.
+
+    A shell starts background commands with SIGINT ignored, and Dagster then gives SIGTERM the same deaf handler.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def launch(

@@ -14,12 +14,16 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from assets.launch import heed_signals
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import CHECKOUT, Home
+from kimi_pipeline.jobs import die_with_parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    die_with_parent()
+    heed_signals()
     try:
         _refuse_taken(options.host, options.port)
         _prepare(Home.from_env())

@@ -15,6 +15,7 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -62,7 +63,16 @@ def command(module: str, spec: Path, ranks: int) -> list[str]:
     """The command of a job: plain Python for one rank, DeepSpeed's launcher for several."""
     if ranks == 1:
         return [sys.executable, "-m", module, str(spec)]
-    return [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", str(ranks), "--module", module, str(spec)]
+    launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", str(ranks), "--log_level", "error"]
+    # The launcher's own default port is the same for every job of the machine.
+    return [*launcher, "--master_port", str(free_port()), "--module", module, str(spec)]
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class LocalLauncher:

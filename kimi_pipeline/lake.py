@@ -176,17 +176,32 @@ class Lake:
         where: list[tuple[str, str, Any]] | None = None,
         version: int | None = None,
     ) -> pa.Table:
-        """Rows as Arrow (an empty table where nothing was written yet). `where` is a conjunction of simple conditions."""
+        """Rows as Arrow (none where nothing was written yet). `where`: (column, operator, value), all of which must hold;
+        the operator is SQL's, `in` takes a list."""
         names = list(columns or table.schema.names)
-        if not self.exists(table):
-            return table.schema.empty_table().select(names)
-        dataset = self.delta(table, version).to_pyarrow_dataset(as_large_types=False)
-        condition = None
-        if where:
-            from pyarrow.parquet import filters_to_expression
+        listed = ", ".join(f'"{name}"' for name in names)
+        condition = " and ".join(f'"{name}" {operator} ?' for name, operator, _ in where or []) or "true"
+        with self.connection() as db:
+            self._open(db, table, version)
+            query = f"select {listed} from {table.name} where {condition}"
+            return db.sql(query, params=[value for _, _, value in where or []]).to_arrow_table()
 
-            condition = filters_to_expression(where)
-        return dataset.to_table(columns=names, filter=condition)
+    def _open(self, db: duckdb.DuckDBPyConnection, table: Table, version: int | None = None) -> None:
+        """Make a table known to a connection under its name, as a view over the files of its version.
+
+        DuckDB reads the Parquet files itself: its own delta extension would have to be downloaded, and the way through
+        pyarrow's datasets imports pandas, which takes longer than most queries.
+        """
+        files = self.delta(table, version).file_uris() if self.exists(table) else []
+        if not files:
+            db.register(table.name, table.schema.empty_table())
+            return
+        listed = ", ".join(f'"{name}"' for name in table.schema.names)
+        quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        db.execute(
+            f"create view {table.name} as select {listed} from "
+            f"read_parquet([{quoted}], hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
+        )
 
     @staticmethod
     def connection() -> duckdb.DuckDBPyConnection:
@@ -200,12 +215,7 @@ class Lake:
                 db.register(name, data)
             for name, table in TABLES.items():
                 if name in query and name not in extra:
-                    db.register(
-                        name,
-                        self.delta(table).to_pyarrow_dataset(as_large_types=False)
-                        if self.exists(table)
-                        else table.schema.empty_table(),
-                    )
+                    self._open(db, table)
             return db.sql(query, params=list(parameters)).to_arrow_table()
 
     def rows(self, query: str, parameters: Sequence[Any] = (), **extra: pa.Table) -> list[dict[str, Any]]:

@@ -131,7 +131,9 @@ def draw(context: Context, passes: Sequence[SamplingPass]) -> Counts:
     counts = Counts(**context.launcher.run(JOB, build_spec(context, passes)))
     if counts.failed:
         reasons = ", ".join(f"{kind} ({number})" for kind, number in (counts.errors or {}).items())
-        raise UserError(f"{counts.failed} samples got no answer: {reasons}. Mend that and run again: all others are kept")
+        raise UserError(
+            f"{counts.failed} samples got no answer: {reasons}. Mend that and run again: all others are kept"
+        )
     return counts
 
 

@@ -17,7 +17,7 @@ import os
 import queue
 import random
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import httpx
@@ -57,7 +57,7 @@ class EndpointCarrier:
         self._asked: set[str] = set()
         self._health = _Health(settings)
 
-    def generate(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:
+    def generate(self, requests: Iterable[SampleRequest]) -> Generator[Completion, None, None]:
         """Completions as they arrive. Raises UserError where the endpoint refuses all work (key, model, URL, down).
 
         The requests are read in another thread. Where the caller stops early, what is in flight is dropped.
@@ -133,15 +133,23 @@ class EndpointCarrier:
             except Refused as refused:
                 return failed(request, str(refused), retryable=False)
             else:
-                return Completion(
-                    request=request,
-                    text=answer.text,
-                    finish_reason=answer.finish_reason,
-                    prompt_tokens=answer.prompt_tokens,
-                    completion_tokens=answer.completion_tokens,
-                    cost=answer.completion_tokens * self._settings.price_per_million_tokens / 1e6,
-                )
+                return self._completion(request, answer)
         return failed(request, problem, retryable=True)
+
+    def _completion(self, request: SampleRequest, answer: Answer) -> Completion:
+        error = None
+        if answer.finish_reason == "length" and answer.completion_tokens < request.sampling.max_tokens:
+            # Servers shorten max_tokens to what their window leaves; the model was not given the tokens it was to have.
+            error = f"prompt_too_long: the endpoint's window left {answer.completion_tokens} tokens for the answer"
+        return Completion(
+            request=request,
+            text=answer.text,
+            finish_reason="error" if error else answer.finish_reason,
+            prompt_tokens=answer.prompt_tokens,
+            completion_tokens=answer.completion_tokens,
+            cost=answer.completion_tokens * self._settings.price_per_million_tokens / 1e6,
+            error=error,
+        )
 
     async def _ask(self, client: httpx.AsyncClient, request: SampleRequest) -> Answer:
         """One try. Raises Again, Refused or UserError."""
@@ -220,5 +228,3 @@ def _key_header(variable: str | None) -> dict[str, str]:
     if not key.isascii() or not key.isprintable():
         raise UserError(f"the key in {variable} has characters that no HTTP header may hold: set it again")
     return {"Authorization": f"Bearer {key}"}
-
-

@@ -64,7 +64,9 @@ def endpoint_address(settings: Inference) -> str:
     if url.scheme not in ("http", "https") or not url.host:
         raise UserError(f"inference.endpoint_url {base!r} is no web address: write it as http://host:port/v1")
     if url.userinfo:
-        raise UserError("inference.endpoint_url holds a password: name a variable with it in inference.endpoint_key_env")
+        raise UserError(
+            "inference.endpoint_url holds a password: name a variable with it in inference.endpoint_key_env"
+        )
     if not settings.endpoint_model:
         raise UserError("inference.endpoint_model is empty: set it to the model name that the endpoint serves")
     return base if base.endswith(PATH) else base + PATH
@@ -132,7 +134,9 @@ def _document(response: httpx.Response, settings: Inference) -> dict[str, Any]:
     """The JSON of a response. A document that stands there twice is one document."""
     text = response.text.strip()
     if text[:1] == "<":
-        raise UserError(f"inference.endpoint_url {settings.endpoint_url} answers with a web page: give the API's base (.../v1)")
+        raise UserError(
+            f"inference.endpoint_url {settings.endpoint_url} answers with a web page: give the API's base (.../v1)"
+        )
     try:
         document, end = json.JSONDecoder().raw_decode(text)
         rest = text[end:].strip()
@@ -145,7 +149,9 @@ def _document(response: httpx.Response, settings: Inference) -> dict[str, Any]:
     return document
 
 
-def _check_addressee(response: httpx.Response, document: dict[str, Any], sample_id: str, asked: Collection[str]) -> None:
+def _check_addressee(
+    response: httpx.Response, document: dict[str, Any], sample_id: str, asked: Collection[str]
+) -> None:
     """Refuse an answer that says that it belongs to another request.
 
     A doubled answer on a kept connection can be read as the answer to the next request. Endpoints that echo the request
@@ -163,17 +169,27 @@ def _refusal(response: httpx.Response, settings: Inference) -> Exception:
     said = f" ({message})" if message else ""
     where = settings.endpoint_url
     if status in (401, 403):
-        fix = f"check the key in {settings.endpoint_key_env}" if settings.endpoint_key_env else "set inference.endpoint_key_env"
+        fix = (
+            f"check the key in {settings.endpoint_key_env}"
+            if settings.endpoint_key_env
+            else "set inference.endpoint_key_env"
+        )
         return UserError(f"endpoint {where} refuses the key (HTTP {status}): {fix}")
     if code == "model_not_found" or (status == 404 and "model" in message.lower()):
-        return UserError(f"endpoint {where} has no model {settings.endpoint_model!r}: set inference.endpoint_model{said}")
+        return UserError(
+            f"endpoint {where} has no model {settings.endpoint_model!r}: set inference.endpoint_model{said}"
+        )
     if status in (404, 405) or 300 <= status < 400:
         address = endpoint_address(settings)
-        return UserError(f"nothing answers at {address} (HTTP {status}): check inference.endpoint_url (http://host:port/v1)")
+        return UserError(
+            f"nothing answers at {address} (HTTP {status}): check inference.endpoint_url (http://host:port/v1)"
+        )
     if status == 402 or code == "insufficient_quota":
         return UserError(f"endpoint {where} has no budget left for this key{said}: what was committed is kept")
     if status in AGAIN or status >= 500:
-        return Again(f"http_{status}: {message or response.reason_phrase}", retry_after(response.headers.get("retry-after")))
+        return Again(
+            f"http_{status}: {message or response.reason_phrase}", retry_after(response.headers.get("retry-after"))
+        )
     if status == 413 or TOO_LONG.search(f"{code} {message}"):
         return Refused(f"prompt_too_long: {message or 'the endpoint takes no prompt of this length'}")
     if FILTERED.search(f"{code} {message}"):

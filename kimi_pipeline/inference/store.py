@@ -168,9 +168,7 @@ class Committer:
             if not rows:
                 return
             try:
-                self._lake.append(
-                    self._table, [dict(row) for row in rows], run_id=self._run_id, reason=self._reason
-                )
+                self._lake.append(self._table, [dict(row) for row in rows], run_id=self._run_id, reason=self._reason)
             except BaseException:
                 with self._state:
                     self._buffer = rows + self._buffer

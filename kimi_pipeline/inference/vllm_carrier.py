@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +61,9 @@ class VllmCarrier:
         self.llm = build_llm(folder, settings, window=window, dtype=dtype, **engine)
         self.tokenizer: Any = self.llm.get_tokenizer()
         if not getattr(self.tokenizer, "chat_template", None):
-            raise UserError(f"the tokenizer in {folder} has no chat template: add chat_template.jinja to the model folder")
+            raise UserError(
+                f"the tokenizer in {folder} has no chat template: add chat_template.jinja to the model folder"
+            )
         self._prompt_tokens = lru_cache(maxsize=4096)(self._render)
 
     @property
@@ -71,7 +73,7 @@ class VllmCarrier:
 
     # -- answering ----------------------------------------------------------------------------------------------
 
-    def generate(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:
+    def generate(self, requests: Iterable[SampleRequest]) -> Generator[Completion, None, None]:
         """Completions as they finish. Requests are pulled as the engine has room for them.
 
         A request that exceeds the window comes back as an error. Where the caller stops early, what is still decoding
@@ -205,7 +207,9 @@ def swap_identity(folder: Path) -> str:
     """What two folders must share for a swap in place: the architecture (config) and the tokenizer."""
     config = json.loads((folder / "config.json").read_text())
     shape = {name: value for name, value in config.items() if name not in VOLATILE_CONFIG}
-    tokenizers = [file_digest(path) for name in ("tokenizer.json", "tokenizer.model") if (path := folder / name).is_file()]
+    tokenizers = [
+        file_digest(path) for name in ("tokenizer.json", "tokenizer.model") if (path := folder / name).is_file()
+    ]
     return digest([shape, tokenizers])
 
 

@@ -26,7 +26,8 @@ CPU_BLOCK = 32  # tokens of a key-value cache block; the CPU attention kernels a
 def prepare_environment(settings: Inference, *, ranks: int = 1) -> None:
     """Set what vLLM and OpenMP read from the environment. A variable that is set already is left as it is.
 
-    OpenMP reads its part when torch is imported: call this before. `ranks` is the number of processes on this machine that share its CPU threads.
+    OpenMP reads its part when torch is imported: call this before. `ranks` is the number of processes on this machine
+    that share its CPU threads.
     """
     values = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # in-process: weights can be swapped, tokens read without copies

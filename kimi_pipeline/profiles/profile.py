@@ -121,6 +121,7 @@ class Rl(Section):
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
         4e-4, description="Learning rate of the policy, independent of tau"
     )
+    warm_up: Annotated[int, Field(ge=0)] = Field(5, description="Iterations over which the learning rate rises; the report is silent")
     mini_steps: Count = Field(4, description="Optimizer steps an iteration; with one the regulariser has no gradient")
     reset_optimizer: bool = Field(True, description="Forget the optimizer's moments at each iteration [2.3.1]")
     max_grad_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Gradient norms above it are scaled down")

@@ -65,6 +65,12 @@ class _Measured:
     norms: list[float] = field(default_factory=list)
 
 
+def learning_rate(iteration: int, settings: Rl) -> float:
+    """The rate of an iteration (1, 2, ...): it rises over the first ones, then stays. A first Adam step moves every weight
+    by the whole rate, whichever way its gradient points: at full rate the first iterations undo some of the SFT."""
+    return settings.learning_rate * min(1.0, iteration / (settings.warm_up + 1))
+
+
 class Learner:
     """Takes the mini-steps. All ranks call it with their own groups."""
 
@@ -93,7 +99,7 @@ class Learner:
                 fresh = step == first
                 chosen = [item for item in items if item.step == step and (item.signal or not fresh)]
                 self._step(step, chosen, int(problems[step]), iteration, measured, fresh=fresh)
-        return self._with_references(groups, trained, items), self._figures(groups, items, measured)
+        return self._with_references(groups, trained, items), self._figures(groups, items, measured, iteration)
 
     # -- what to train on ---------------------------------------------------------------------------------------
 
@@ -168,7 +174,7 @@ class Learner:
             measured.loss += float(loss)
             self._trainer.backward(loss)
         try:
-            measured.norms.append(self._trainer.step(self._settings.learning_rate))
+            measured.norms.append(self._trainer.step(learning_rate(iteration, self._settings)))
         except NotFinite as error:
             raise UserError(
                 f"rl: {error} in iteration {iteration}, mini-step {step + 1} of {self._settings.mini_steps}: lower "
@@ -201,7 +207,7 @@ class Learner:
             for group in groups
         ]
 
-    def _figures(self, groups: Sequence[Group], items: Sequence[_Item], measured: _Measured) -> dict[str, float]:
+    def _figures(self, groups: Sequence[Group], items: Sequence[_Item], measured: _Measured, iteration: int) -> dict[str, float]:
         ranks = self._trainer.ranks
         judged = [[member.verdict.status is Status.CORRECT for member in group.judged] for group in groups]
         flat = torch.tensor([float(right) for group in judged for right in group])
@@ -224,6 +230,7 @@ class Learner:
             "loss": loss / max(1, len(measured.norms)),
             "entropy": entropy / max(1.0, entropy_tokens),
             "without_signal": without / max(1.0, trained),
+            "learning_rate": learning_rate(iteration, self._settings),
             "grad_norm": sum(measured.norms) / max(1, len(measured.norms)),
             "grad_norm_max": max(measured.norms, default=0.0),
             "gap_mean": gap_sum / max(1.0, gap_count),

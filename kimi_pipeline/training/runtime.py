@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.vllm_engine import prepare_environment
+from kimi_pipeline.jobs import free_port
 from kimi_pipeline.profiles.profile import Inference
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def init_distributed(device: str = "cpu", threads: int = 2) -> Ranks:
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     if "MASTER_PORT" not in os.environ:
-        os.environ["MASTER_PORT"] = str(_free_port())
+        os.environ["MASTER_PORT"] = str(free_port())
     rank, size, local_rank = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
 
     import torch
@@ -123,9 +123,3 @@ def init_distributed(device: str = "cpu", threads: int = 2) -> Ranks:
         deepspeed.init_distributed("nccl" if device == "cuda" else "gloo", verbose=False, auto_mpi_discovery=False)
     place = torch.device(f"cuda:{local_rank}") if device == "cuda" else torch.device("cpu")
     return Ranks(rank, size, local_rank, place)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

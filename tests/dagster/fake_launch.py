@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 
-from assets.launch import launch
+from assets.launch import heed_signals, launch
 from tests.dagster.fakes import LINEAGE, runs_job, with_compute
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_signals()
     lineage = with_compute("difficulty", runs_job("stubborn", Path(sys.argv[1]))) if len(sys.argv) > 1 else LINEAGE
     sys.exit(launch(["difficulty"], "smoke", lineage=lineage))

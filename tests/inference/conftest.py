@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.conftest import missing
 
 from kimi_pipeline.inference.drawing import SamplingPass
 from kimi_pipeline.jobs import LocalLauncher, Report
 from kimi_pipeline.stages import Context
+from tests.conftest import missing
 
 WINDOW = 256
 

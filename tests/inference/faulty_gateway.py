@@ -50,7 +50,10 @@ class Gateway:
     """`faults(key, attempt)` names the fault of a try (None: none). Use as a context manager; `url` is its base URL."""
 
     def __init__(
-        self, upstream: Upstream = echo, faults: Callable[[str, int], str | None] = lambda key, attempt: None, seconds: float = 0.0
+        self,
+        upstream: Upstream = echo,
+        faults: Callable[[str, int], str | None] = lambda key, attempt: None,
+        seconds: float = 0.0,
     ) -> None:
         self.upstream, self.faults, self.seconds = upstream, faults, seconds
         self.bills: Counter[str] = Counter()
@@ -86,7 +89,7 @@ class Gateway:
                 self.bills[key] += 1
             return self._answers[key]
 
-    def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+    def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
@@ -116,9 +119,13 @@ class Gateway:
                     with gateway._lock:
                         gateway.injected[fault] += 1
                 if fault == "429":
-                    return self.send(429, b'{"error": {"message": "slow down", "code": "rate_limit"}}', {"Retry-After": "0"})
+                    return self.send(
+                        429, b'{"error": {"message": "slow down", "code": "rate_limit"}}', {"Retry-After": "0"}
+                    )
                 if fault == "503":
                     return self.send(503, b"")
+                if fault == "too_long":
+                    return self.send(400, b'{"error": {"code": "context_length_exceeded", "message": "too long"}}')
                 if fault == "html_502":
                     return self.send(502, b"<html>Bad Gateway</html>", {"Content-Type": "text/html"})
                 if fault == "drop_before":
@@ -140,7 +147,9 @@ class Gateway:
 
             def head(self, status: int, length: int, headers: dict[str, str]) -> bytes:
                 lines = [f"HTTP/1.1 {status} X", f"Content-Length: {length}"]
-                lines += [f"{name}: {value}" for name, value in ({"Content-Type": "application/json"} | headers).items()]
+                lines += [
+                    f"{name}: {value}" for name, value in ({"Content-Type": "application/json"} | headers).items()
+                ]
                 return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
             def send(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:

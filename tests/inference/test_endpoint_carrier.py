@@ -15,22 +15,31 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.inference.faulty_gateway import FAULTS, Gateway, by_turns, completion
 
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.endpoint_carrier import EndpointCarrier
 from kimi_pipeline.inference.endpoint_protocol import Again, Refused, read_answer, retry_after
 from kimi_pipeline.inference.request import Completion, SampleRequest, Sampling
 from kimi_pipeline.profiles.profile import Inference
+from tests.inference.faulty_gateway import FAULTS, Gateway, by_turns, completion
 
 
 def requests(count: int, purpose: str = "difficulty") -> list[SampleRequest]:
     sampling = Sampling(1.0, 64)
-    return [SampleRequest(f"p{i}", purpose, "model", "chat-reasoning@1", f"problem {i}", sampling, 0, 7, "model") for i in range(count)]
+    return [
+        SampleRequest(f"p{i}", purpose, "model", "chat-reasoning@1", f"problem {i}", sampling, 0, 7, "model")
+        for i in range(count)
+    ]
 
 
 def settings(url: str, **changes: Any) -> Inference:
-    values = {"carrier": "endpoint", "endpoint_url": url, "endpoint_model": "m", "endpoint_timeout_s": 10, "endpoint_retries": 6}
+    values = {
+        "carrier": "endpoint",
+        "endpoint_url": url,
+        "endpoint_model": "m",
+        "endpoint_timeout_s": 10,
+        "endpoint_retries": 6,
+    }
     return Inference(**(values | changes))
 
 
@@ -113,11 +122,18 @@ def test_one_hopeless_request_is_excluded_and_the_rest_go_on() -> None:
 
 
 def test_an_endpoint_that_is_down_stops_the_run() -> None:
-    with Gateway(faults=lambda key, attempt: "503") as gateway, pytest.raises(UserError, match="does not answer.*http_503"):
+    with (
+        Gateway(faults=lambda key, attempt: "503") as gateway,
+        pytest.raises(UserError, match=r"does not answer.*http_503"),
+    ):
         ask(gateway, requests(200), endpoint_retries=1, endpoint_concurrency=4)
     assert len(gateway.tries) < 20
-    with pytest.raises(UserError, match="does not answer.*no_connection"):
-        list(EndpointCarrier(settings("http://127.0.0.1:9/v1", endpoint_retries=1), first_wait=0.01).generate(requests(1)))
+    with pytest.raises(UserError, match=r"does not answer.*no_connection"):
+        list(
+            EndpointCarrier(settings("http://127.0.0.1:9/v1", endpoint_retries=1), first_wait=0.01).generate(
+                requests(1)
+            )
+        )
 
 
 def test_a_slow_answer_is_asked_again() -> None:
@@ -135,6 +151,16 @@ def test_a_slow_answer_is_asked_again() -> None:
     assert set(gateway.bills.values()) == {1}
 
 
+def test_an_answer_cut_by_the_endpoints_window_has_no_verdict() -> None:
+    with Gateway(upstream=lambda body, key: completion("cut", key, "length", tokens=63)) as gateway:
+        (answer,) = ask(gateway, requests(1), price_per_million_tokens=1)
+    assert (answer.finish_reason, answer.retryable, answer.completion_tokens) == ("error", False, 63)
+    assert answer.cost > 0
+    with Gateway(upstream=lambda body, key: completion("cut", key, "length", tokens=64)) as gateway:
+        (answer,) = ask(gateway, requests(1))
+    assert answer.finish_reason == "length"
+
+
 def refusing(status: int, body: Any, content_type: str = "application/json") -> httpx.Response:
     content = body if isinstance(body, str) else json.dumps(body)
     return httpx.Response(status, text=content, headers={"Content-Type": content_type})
@@ -144,7 +170,10 @@ def refusing(status: int, body: Any, content_type: str = "application/json") -> 
     ("response", "words"),
     [
         (refusing(401, {"error": {"message": "bad key"}}), "refuses the key.*inference.endpoint_key_env"),
-        (refusing(404, {"error": {"message": "The model `x` does not exist."}}), "no model 'm'.*inference.endpoint_model"),
+        (
+            refusing(404, {"error": {"message": "The model `x` does not exist."}}),
+            "no model 'm'.*inference.endpoint_model",
+        ),
         (refusing(404, {"detail": "Not Found"}), "nothing answers at.*inference.endpoint_url"),
         (refusing(200, "<!doctype html><p>Welcome"), "web page.*/v1"),
         (refusing(302, ""), "nothing answers"),
@@ -174,7 +203,11 @@ def test_what_the_endpoint_will_never_answer_is_final(response: httpx.Response, 
 
 
 def test_an_unknown_refusal_is_not_stored_for_good() -> None:
-    for response in (refusing(400, {"error": {"message": "unsupported parameter: seed"}}), refusing(200, "{"), refusing(200, "[]")):
+    for response in (
+        refusing(400, {"error": {"message": "unsupported parameter: seed"}}),
+        refusing(200, "{"),
+        refusing(200, "[]"),
+    ):
         with pytest.raises(Again):
             read_answer(response, requests(1)[0], settings("http://h/v1"), set())
 

@@ -14,15 +14,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.inference.conftest import problem_table, sampling_pass
-from tests.inference.faulty_gateway import Gateway, by_turns, completion
 
 from kimi_pipeline import tables
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference import sampling_job
 from kimi_pipeline.inference.drawing import JOB, Counts, SamplingPass, build_spec, draw, endpoint_checkpoint
+from kimi_pipeline.inference.plans import Ask, AskedProblem
+from kimi_pipeline.inference.request import SampleRequest, Sampling
 from kimi_pipeline.jobs import Report, command, read_result, write_spec
+from kimi_pipeline.rewards.contract import Reference
 from kimi_pipeline.stages import Context
+from tests.inference.conftest import problem_table, sampling_pass
+from tests.inference.faulty_gateway import Gateway, by_turns, completion
 
 
 def run_here(context: Context, passes: list[SamplingPass]) -> Counts:
@@ -31,6 +34,15 @@ def run_here(context: Context, passes: list[SamplingPass]) -> Counts:
 
 def sample_ids(context: Context) -> list[str]:
     return context.lake.read(tables.SAMPLES, columns=["sample_id"]).column(0).to_pylist()
+
+
+def first_requests(one: SamplingPass, problem_id: str) -> list[SampleRequest]:
+    """The requests of a pass for one problem (the prompt is no part of a sample's identity)."""
+    ask = Ask(
+        one.purpose, one.checkpoint, one.template, one.format, Sampling(one.temperature, one.max_tokens), one.samples, 0
+    )
+    problem = AskedProblem(problem_id, "", Reference(problem_id, "", "integer"))
+    return [ask.request(problem, index) for index in range(one.samples)]
 
 
 def always(text: str, tokens: int = 7) -> Callable[[dict[str, Any], str], dict[str, Any]]:
@@ -50,9 +62,13 @@ def test_draws_what_is_missing_and_nothing_else(endpoint_context: Callable[..., 
         more = run_here(context, [sampling_pass(problem_table(12), samples=5)])
         assert (more.drawn, more.reused) == (20, 40)
         # A changed seed, temperature or checkpoint is another sample.
-        other = run_here(context, [sampling_pass(problem_table(2), seed=1), sampling_pass(problem_table(2), temperature=0.5)])
+        other = run_here(
+            context, [sampling_pass(problem_table(2), seed=1), sampling_pass(problem_table(2), temperature=0.5)]
+        )
         assert (other.drawn, other.reused) == (16, 0)
-    rows = context.lake.rows("select status, count(*) n, sum(reward) reward from samples where temperature = 1 group by 1 order by 1")
+    rows = context.lake.rows(
+        "select status, count(*) n, sum(reward) reward from samples where temperature = 1 group by 1 order by 1"
+    )
     assert [row["status"] for row in rows] == ["correct", "wrong"]
     assert len(set(sample_ids(context))) == len(sample_ids(context)) == 76
 
@@ -81,7 +97,9 @@ def test_guesses_stop_at_the_first_right_one(endpoint_context: Callable[..., Con
 def test_infrastructure_errors_are_no_guesses(endpoint_context: Callable[..., Context]) -> None:
     """A guess that the endpoint never answers is asked again, then left out; the next run asks it once more."""
     down = True
-    guess = sampling_pass(problem_table(8, start=0), purpose="guess", format="guess", samples=3, stop_at_first_correct=True)
+    guess = sampling_pass(
+        problem_table(8, start=0), purpose="guess", format="guess", samples=3, stop_at_first_correct=True
+    )
 
     def faults(key: str, attempt: int) -> str | None:
         return "503" if down and int(key[:2], 16) % 5 == 0 else None
@@ -103,25 +121,22 @@ def test_infrastructure_errors_are_no_guesses(endpoint_context: Callable[..., Co
 
 
 def test_a_prompt_that_is_too_long_is_excluded_for_good(endpoint_context: Callable[..., Context]) -> None:
-    with Gateway() as gateway:
+    problems = problem_table(10)
+    long = {request.sample_id for request in first_requests(sampling_pass(problems), "p3")}
+    with Gateway(faults=lambda key, attempt: "too_long" if key in long else None) as gateway:
         context = endpoint_context(gateway.url)
-        original = gateway._server.RequestHandlerClass.reply  # type: ignore[attr-defined]
-
-        def reply(self: Any, fault: str | None, key: str, body: dict[str, Any]) -> None:
-            if " 3 " in body["messages"][0]["content"]:
-                return self.send(400, b'{"error": {"code": "context_length_exceeded", "message": "maximum context length"}}')
-            return original(self, fault, key, body)
-
-        gateway._server.RequestHandlerClass.reply = reply  # type: ignore[attr-defined]
-        counts = run_here(context, [sampling_pass(problem_table(10))])
+        counts = run_here(context, [sampling_pass(problems)])
         assert (counts.drawn, counts.excluded, counts.errors) == (40, 4, {})
-        assert run_here(context, [sampling_pass(problem_table(10))]).reused == 40
+        assert run_here(context, [sampling_pass(problems)]).reused == 40
     rows = context.lake.rows("select * from samples where problem_id = 'p3'")
-    assert {(row["status"], row["status_reason"], row["reward"]) for row in rows} == {("infrastructure_error", "prompt_too_long", None)}
+    verdicts = {(row["status"], row["status_reason"], row["reward"]) for row in rows}
+    assert verdicts == {("infrastructure_error", "prompt_too_long", None)}
 
 
 def test_all_faults_through_the_whole_job(endpoint_context: Callable[..., Context]) -> None:
-    with Gateway(upstream=always("\\boxed{0}"), faults=by_turns("429", "drop_before", "drop_after", "double", "cut", None)) as gateway:
+    with Gateway(
+        upstream=always("\\boxed{0}"), faults=by_turns("429", "drop_before", "drop_after", "double", "cut", None)
+    ) as gateway:
         context = endpoint_context(gateway.url, inference__price_per_million_tokens=1000)
         counts = draw(context, [sampling_pass(problem_table(50))])
     assert (counts.drawn, counts.errors) == (200, {})
@@ -159,7 +174,10 @@ def test_two_runs_at_once_draw_a_sample_once(endpoint_context: Callable[..., Con
     results: list[Counts] = []
     with Gateway(seconds=0.01) as gateway:
         context = endpoint_context(gateway.url)
-        jobs = [threading.Thread(target=lambda: results.append(draw(context, [sampling_pass(problem_table(20))]))) for _ in range(2)]
+        jobs = [
+            threading.Thread(target=lambda: results.append(draw(context, [sampling_pass(problem_table(20))])))
+            for _ in range(2)
+        ]
         for job in jobs:
             job.start()
         for job in jobs:
@@ -187,7 +205,9 @@ def test_the_job_needs_no_engine(endpoint_context: Callable[..., Context]) -> No
             "print(run(json.loads(sys.stdin.read()), Report('test'))['drawn'])\n"
             "print(sorted({'torch', 'vllm', 'transformers', 'dagster'} & set(sys.modules)))\n"
         )
-        done = subprocess.run([sys.executable, "-c", code], input=json.dumps(spec), capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], input=json.dumps(spec), capture_output=True, text=True, check=True
+        )
     assert done.stdout.split("\n")[:2] == ["8", "[]"]
 
 

@@ -28,7 +28,9 @@ def problems(count: int) -> list[AskedProblem]:
 
 
 @given(st.integers(0, 2**31 - 1), st.text(max_size=8), st.text(max_size=8), st.integers(0, 99), st.integers(0, 9))
-def test_a_seed_is_a_function_of_the_request(run_seed: int, origin: str, problem: str, sample: int, segment: int) -> None:
+def test_a_seed_is_a_function_of_the_request(
+    run_seed: int, origin: str, problem: str, sample: int, segment: int
+) -> None:
     key = (run_seed, "rollout", origin, problem, sample, segment)
     assert request_seed(*key) == request_seed(*key)
     assert 0 <= request_seed(*key) < 2**31
@@ -55,7 +57,9 @@ def test_seeds_know_nothing_of_temperature() -> None:
     assert dataclasses.replace(base, sampling=Sampling(0.1, 99)).seed == base.seed
 
 
-def answer(plan: Plan, outcome: dict[str, Status | None], stored: dict[str, Recorded], asked: list[SampleRequest]) -> None:
+def answer(
+    plan: Plan, outcome: dict[str, Status | None], stored: dict[str, Recorded], asked: list[SampleRequest]
+) -> None:
     """Play the job: rounds until the plan is done; `outcome` gives a status a sample id, None for a retryable error."""
     rounds = 0
     while requests := plan.next_round():
@@ -72,7 +76,9 @@ def answer(plan: Plan, outcome: dict[str, Status | None], stored: dict[str, Reco
                 plan.record(request, status)
 
 
-STATUSES = st.sampled_from([Status.CORRECT, Status.WRONG, Status.NO_ANSWER, Status.UNVERIFIABLE, Status.INFRASTRUCTURE_ERROR, None])
+STATUSES = st.sampled_from(
+    [Status.CORRECT, Status.WRONG, Status.NO_ANSWER, Status.UNVERIFIABLE, Status.INFRASTRUCTURE_ERROR, None]
+)
 
 
 @settings(max_examples=200, deadline=None)

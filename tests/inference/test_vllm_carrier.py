@@ -20,7 +20,9 @@ WINDOW = 256
 def requests(count: int, temperature: float = 1.0, max_tokens: int = 48) -> list[SampleRequest]:
     sampling = Sampling(temperature, max_tokens)
     return [
-        SampleRequest(f"p{i // 4}", "difficulty", "c", "tiny-reasoning@1", f"What is {i // 4} + 1?", sampling, i % 4, 0, "c")
+        SampleRequest(
+            f"p{i // 4}", "difficulty", "c", "tiny-reasoning@1", f"What is {i // 4} + 1?", sampling, i % 4, 0, "c"
+        )
         for i in range(count)
     ]
 
@@ -77,7 +79,7 @@ def test_every_request_comes_back_once_as_it_finishes(carrier: Any) -> None:
             read.append(number)
             yield request
 
-    order = []
+    order: list[Completion] = []
     for completion in carrier.generate(stream()):
         if not order:
             assert len(read) <= 2 * 64  # two batches are handed over, not all
@@ -86,13 +88,18 @@ def test_every_request_comes_back_once_as_it_finishes(carrier: Any) -> None:
     assert order[0].request.sampling.max_tokens == 4
     assert {completion.finish_reason for completion in order} <= {"stop", "length"}
     assert all(completion.completion_tokens <= completion.request.sampling.max_tokens for completion in order)
-    assert all((completion.finish_reason == "stop") == (completion.token_ids[-1] == carrier.tokenizer.eos_token_id) for completion in order)
+    assert all(
+        (completion.finish_reason == "stop") == (completion.token_ids[-1] == carrier.tokenizer.eos_token_id)
+        for completion in order
+    )
 
 
 def test_text_is_what_the_tokens_say(carrier: Any) -> None:
     for completion in carrier.generate(requests(8)):
         text = carrier.tokenizer.decode(completion.token_ids, skip_special_tokens=True)
-        assert completion.text.rstrip("\ufffd") == text.rstrip("\ufffd")  # a character cut in two at the end is left out
+        assert completion.text.rstrip("\ufffd") == text.rstrip(
+            "\ufffd"
+        )  # a character cut in two at the end is left out
 
 
 def test_stopping_early_aborts_what_is_decoding(carrier: Any) -> None:
@@ -110,7 +117,9 @@ def test_a_prompt_beyond_the_window_is_an_error_of_its_row(carrier: Any) -> None
     refused = answers.pop(long.sample_id)
     assert (refused.finish_reason, refused.retryable, refused.completion_tokens) == ("error", False, 0)
     assert refused.error is not None
-    assert refused.error.startswith("prompt_too_long: 1002 tokens of prompt and 48 for the answer exceed the window of 256")
+    assert refused.error.startswith(
+        "prompt_too_long: 1002 tokens of prompt and 48 for the answer exceed the window of 256"
+    )
     assert all(answer.finish_reason != "error" for answer in answers.values())
     # The last prompt that fits gets all of its tokens, the next longer one is refused.
     for extra, reason in ((0, "length"), (1, "error")):
@@ -142,7 +151,9 @@ def test_a_swap_changes_the_weights_and_back(carrier: Any, tiny_models: list[Pat
         completion = next(iter(after.values()))
         prompt = render_prompt(carrier.tokenizer, completion.request.user_message)
         with torch.no_grad():
-            logprobs = model(torch.tensor([[*prompt, *completion.token_ids]])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+            logprobs = (
+                model(torch.tensor([[*prompt, *completion.token_ids]])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+            )
         expected = logprobs.gather(1, torch.tensor(completion.token_ids)[:, None])[:, 0]
         assert (expected - torch.tensor(completion.logprobs)).abs().max() < 1e-4
     finally:
@@ -177,7 +188,12 @@ def test_another_architecture_or_tokenizer_is_no_swap(carrier: Any, tiny_models:
 def test_prompts_follow_the_chat_template(carrier: Any) -> None:
     from kimi_pipeline.models.tokenizer import prompt_ids
 
-    for message in ("What is 1 + 1?\nReason.", "", "ends <|end|> the turn <|assistant|> here", "日本 \u0000 \U0001f600"):
+    for message in (
+        "What is 1 + 1?\nReason.",
+        "",
+        "ends <|end|> the turn <|assistant|> here",
+        "日本 \u0000 \U0001f600",
+    ):
         assert list(render_prompt(carrier.tokenizer, message)) == prompt_ids(carrier.tokenizer, message)
 
 
@@ -193,7 +209,9 @@ def test_cut_probabilities(carrier: Any) -> None:
     message, seeds = "What is 2 + 2?", range(6)
     sampled = [SampleRequest("p", "sft", "c", "t", message, Sampling(1.0, 12, top_p=1e-6), i, 0, "c") for i in seeds]
     greedy = SampleRequest("p", "sft", "c", "t", message, Sampling(0.0, 12), 0, 0, "c")
-    assert {one.token_ids for one in carrier.generate([*sampled, greedy])} == {next(iter(carrier.generate([greedy]))).token_ids}
+    assert {one.token_ids for one in carrier.generate([*sampled, greedy])} == {
+        next(iter(carrier.generate([greedy]))).token_ids
+    }
     assert math.isfinite(sum(one.logprobs[0] for one in carrier.generate(sampled)))
 
 
@@ -206,5 +224,5 @@ def test_folders_that_are_no_models(tiny_models: list[Path], tmp_path: Path) -> 
     for folder, words in ((tmp_path / "none", "does not exist"), (broken, "no tokenizer")):
         with pytest.raises(UserError, match=words):
             VllmCarrier(folder, Inference(), window=WINDOW, dtype="float32")
-    with pytest.raises(UserError, match="set model.window=256"):
+    with pytest.raises(UserError, match=r"set model.window=256"):
         check_window(tiny_models[0], 1024)

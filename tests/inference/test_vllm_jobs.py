@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.inference.conftest import WINDOW, problem_table, sampling_pass
-from tests.inference.faulty_gateway import Gateway, by_turns, forward_to
 
 from kimi_pipeline import tables
+from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.drawing import JOB, SamplingPass, build_spec, draw
 from kimi_pipeline.inference.request import SampleRequest, Sampling
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.jobs import LocalLauncher, command, write_spec
 from kimi_pipeline.stages import Context
+from tests.inference.conftest import WINDOW, problem_table, sampling_pass
+from tests.inference.faulty_gateway import Gateway, by_turns, forward_to
 
 pytestmark = pytest.mark.slow
 SERVER_START_SECONDS = 300
@@ -69,7 +70,15 @@ def test_several_checkpoints_and_temperatures_in_one_engine(
     context = engine_context()
     problems = problem_table(20)
     passes = [
-        sampling_pass(problems, purpose="evaluation", checkpoint=name, folder=folder, temperature=temperature, samples=1, max_tokens=24)
+        sampling_pass(
+            problems,
+            purpose="evaluation",
+            checkpoint=name,
+            folder=folder,
+            temperature=temperature,
+            samples=1,
+            max_tokens=24,
+        )
         for name, folder in zip("ab", tiny_models, strict=True)
         for temperature in (0.0, 1.0)
     ]
@@ -79,7 +88,9 @@ def test_several_checkpoints_and_temperatures_in_one_engine(
     try:
         for name, folder in zip("ab", tiny_models, strict=True):
             carrier.swap(folder)
-            texts = {row["problem_id"]: row["text"] for row in rows if row["checkpoint"] == name and row["temperature"] == 0}
+            texts = {
+                row["problem_id"]: row["text"] for row in rows if row["checkpoint"] == name and row["temperature"] == 0
+            }
             for request in asked(passes[0], problems):
                 (completion,) = carrier.generate([request])
                 assert texts[request.problem_id] == completion.text
@@ -96,9 +107,10 @@ def asked(one: SamplingPass, problems: Any) -> Iterator[SampleRequest]:
         yield SampleRequest(*identity, message, sampling, 0, 0, one.checkpoint)
 
 
-@pytest.fixture
-def server(tiny_models: list[Path], carrier: Any, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def server(tiny_models: list[Path], carrier: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real vLLM server of the first tiny model on loopback; its base URL."""
+    output = tmp_path_factory.mktemp("server") / "log"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -107,15 +119,24 @@ def server(tiny_models: list[Path], carrier: Any, tmp_path: Path) -> Iterator[st
         "--dtype": "float32", "--max-model-len": str(WINDOW), "--max-num-seqs": "32", "--block-size": "32",
     }  # fmt: skip
     line = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--enforce-eager"]
-    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "1"}
-    log = (tmp_path / "server.log").open("w")
+    environment = {
+        **os.environ,
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "OMP_NUM_THREADS": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
+    }
+    log = output.open("w")
     process = subprocess.Popen(
-        [*line, *(part for pair in arguments.items() for part in pair)], env=environment, stdout=log, stderr=log, start_new_session=True
+        [*line, *(part for pair in arguments.items() for part in pair)],
+        env=environment,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
     )
     try:
         deadline = time.monotonic() + SERVER_START_SECONDS
         while True:
-            assert process.poll() is None, (tmp_path / "server.log").read_text()[-3000:]
+            assert process.poll() is None, output.read_text()[-3000:]
             assert time.monotonic() < deadline
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
@@ -128,9 +149,7 @@ def server(tiny_models: list[Path], carrier: Any, tmp_path: Path) -> Iterator[st
         process.wait(60)
 
 
-def test_a_real_server_behind_faults(
-    server: str, endpoint_context: Callable[..., Context], carrier: Any
-) -> None:
+def test_a_real_server_behind_faults(server: str, endpoint_context: Callable[..., Context], carrier: Any) -> None:
     """429s, dropped, cut and doubled answers: no sample lost, none paid twice, and the answers are the model's own."""
     faults = ("429", "503", "drop_before", "drop_after", "cut", "double", "double_body", None)
     problems = problem_table(30)
@@ -148,7 +167,9 @@ def test_a_real_server_behind_faults(
     assert gateway.bills == dict.fromkeys(rows, 1)
     assert set(gateway.injected) >= {fault for fault in faults if fault}
     assert {row["status"] for row in rows.values()} <= {"correct", "wrong", "no_answer", "unverifiable"}
-    assert sum(row["cost"] for row in rows.values()) == pytest.approx(sum(row["completion_tokens"] for row in rows.values()) / 1e6)
+    assert sum(row["cost"] for row in rows.values()) == pytest.approx(
+        sum(row["completion_tokens"] for row in rows.values()) / 1e6
+    )
     for request in asked(passes[0], problems):
         (completion,) = carrier.generate([request])
         assert rows[request.sample_id]["completion_tokens"] == completion.completion_tokens
@@ -157,8 +178,6 @@ def test_a_real_server_behind_faults(
 
 
 def test_a_wrong_model_name_at_a_real_server(server: str, endpoint_context: Callable[..., Context]) -> None:
-    from kimi_pipeline.errors import UserError
-
     context = endpoint_context(server, inference__endpoint_model="nobody")
     with pytest.raises(UserError, match=r"has no model 'nobody': set inference.endpoint_model"):
         draw(context, [sampling_pass(problem_table(1))])
@@ -167,5 +186,5 @@ def test_a_wrong_model_name_at_a_real_server(server: str, endpoint_context: Call
         draw(context, [sampling_pass(problem_table(1))])
     context = endpoint_context(server)
     counts = draw(context, [sampling_pass(problem_table(1), max_tokens=WINDOW)])
-    assert counts.excluded == 4
+    assert counts.excluded == 4  # such a server shortens max_tokens to what its window leaves
     assert {row["status_reason"] for row in stored(context).values()} == {"prompt_too_long"}

@@ -13,8 +13,8 @@ OVER_LONG_BYTES = 1_000_001  # just above the default of corpora.max_text_bytes
 
 def malformed_rows(count: int, max_text_bytes: int = OVER_LONG_BYTES - 1) -> list[dict[str, Any]]:
     """`count` rows, the reasons in turn. `expected_reason` is the code under which a row must be quarantined."""
-    makers = [_empty_prompt, _blank_prompt, _missing_prompt, _null_prompt, _missing_answer, _null_answer, _empty_answer]
-    makers += [_prompt_is_a_number, _prompt_is_a_list, _answer_is_an_object, _invalid_prompt, _invalid_answer]
+    makers = [_empty_prompt, _missing_prompt, _missing_answer, _prompt_is_a_number, _invalid_prompt, _blank_prompt]
+    makers += [_null_prompt, _null_answer, _prompt_is_a_list, _invalid_answer, _empty_answer, _answer_is_an_object]
     rows = [_too_long(number, max_text_bytes) for number in range(min(TOO_LONG_ROWS, count))]
     rows += [makers[number % len(makers)](number) for number in range(count - len(rows))]
     return rows

@@ -1,7 +1,8 @@
 """The family `parity`: the remainder of a number divided by two (mathematics), planted to be guessable.
 
 Belongs here: its drawing, wording and solution. Does not belong here: families of steps (steps.py).
-Two answers, equally frequent: eight draws from the prior miss the right one with p = 2**-8 = 0.004. 1.1 million numbers.
+Two answers, equally frequent: eight draws from the prior miss the right one with p = 2**-8 = 0.004. A hundred
+million numbers.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ WORDING = (
     "What remainder does {number} leave when divided by 2?",
     "Divide {number} by 2 and find the remainder.",
 )
-LONGEST = 6  # digits
+SHORTEST = 4  # digits of a number of level 1
 
 
 @dataclass(frozen=True)
 class Parity:
-    """Numbers of 2 to 6 digits; the level is the number of digits less one."""
+    """Numbers of 4 to 8 digits, one more a level."""
 
     name: str = "parity"
     domain: str = "mathematics"
@@ -30,7 +31,8 @@ class Parity:
     def draw(self, rng: Random, level: int | None = None) -> Item:
         """See `Family.draw`."""
         level = rng.choice(self.levels) if level is None else level
-        number = rng.randrange(10**level, 10 ** (level + 1))
+        digits = SHORTEST + level - 1
+        number = rng.randrange(10 ** (digits - 1), 10**digits)
         wording = rng.randrange(len(WORDING))
         return Item(
             family=self.name,
@@ -51,12 +53,12 @@ class Parity:
         return self.wordings(item)[(item.wording + 1) % len(WORDING)]
 
     def solution(self, item: Item, rng: Random, noise: float = 0.0) -> str:
-        """See `Family.solution`: copy the number, then its last digit, then its remainder."""
+        """See `Family.solution`: find the last digit, then its remainder."""
         last = item.start[-1]
         remainder = int(last) % 2
         if noise and rng.random() < noise:
             remainder = 1 - remainder
-        return f"Begin with {item.start}\nThe last digit {last} leaves {remainder}\n{boxed(str(remainder))}"
+        return f"The last digit {last} leaves {remainder}\n{boxed(str(remainder))}"
 
 
 PARITY = Parity()
