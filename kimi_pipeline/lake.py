@@ -211,15 +211,22 @@ class Lake:
     def sql(self, query: str, parameters: Sequence[Any] = (), **extra: pa.Table) -> pa.Table:
         """Run a query over the tables by their names (only those that the query names are opened) and `extra` tables."""
         with self.connection() as db:
-            for name, data in extra.items():
-                db.register(name, data)
-            for name, table in TABLES.items():
-                if name in query and name not in extra:
-                    self._open(db, table)
+            self._open_named(db, query, extra)
             return db.sql(query, params=list(parameters)).to_arrow_table()
 
     def rows(self, query: str, parameters: Sequence[Any] = (), **extra: pa.Table) -> list[dict[str, Any]]:
-        return self.sql(query, parameters, **extra).to_pylist()
+        """The same as dictionaries (Arrow's own conversion of times would import pandas)."""
+        with self.connection() as db:
+            self._open_named(db, query, extra)
+            found = db.sql(query, params=list(parameters))
+            return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+
+    def _open_named(self, db: duckdb.DuckDBPyConnection, query: str, extra: dict[str, pa.Table]) -> None:
+        for name, data in extra.items():
+            db.register(name, data)
+        for name, table in TABLES.items():
+            if name in query and name not in extra:
+                self._open(db, table)
 
     def digest(self, table: Table, where: list[tuple[str, str, Any]] | None = None, version: int | None = None) -> str:
         """The digest of a table's content: sorted rows, volatile columns left out, independent of files and order."""

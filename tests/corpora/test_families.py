@@ -1,4 +1,4 @@
-"""The built-in families: right answers, one side of the split, labels that hold by construction, honest planted rows."""
+"""The built-in families: right answers, one side of the split, labels by construction, honest planted rows."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 The map: base.py says what a family is; steps.py is the style that most share; register.py, recurrence.py (mathematics)
 and queue.py (general reasoning) are the families that RL learns from; parity.py and coin.py are planted to be
-guessable; registry.py lists them; drawing.py draws problems and worked examples on one side of the held-out split; planted.py writes the
-corpus with the rows that curation must refuse, which come from unsuitable.py and malformed.py.
+guessable; registry.py lists them; drawing.py draws problems and worked examples on one side of the held-out split;
+planted.py writes the corpus with the rows that curation must refuse, which come from unsuitable.py and malformed.py.
 
 Belongs here: problems that are generated. Does not belong here: reading corpora (`corpora/`), verdicts (`curation/`).
 Nothing here imports torch.

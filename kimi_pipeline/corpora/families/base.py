@@ -1,8 +1,8 @@
 """What a built-in family is: it draws items by seed and writes worked solutions for them.
 
-Belongs here: the types `Item`, `WorkedExample` and the protocol `Family`. Does not belong here: a family's own steps and
-wording (one module a family), drawing many problems (`drawing.py`), rows planted to be refused (`planted.py`).
-The report names no such families: they are ours, so that a laptop can train a model on problems whose answers are exact.
+Belongs here: the types `Item`, `WorkedExample` and the protocol `Family`. Does not belong here: a family's own steps
+and wording (one module a family), drawing many problems (`drawing.py`), rows planted to be refused (`planted.py`).
+The report names no such families: they are ours, so that a laptop can train a model on problems with exact answers.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Planted = Literal["guessable", "not_guessable"]
 class Item:
     """One problem of a family with what is needed to solve it again.
 
-    `start` is the state before the first step and `steps` the names of the steps; `wording` is the index of the prompt's
-    wording. `level` (1 to 5) is the number of steps. `planted` is the label by construction (see `Family.draw`).
+    `start` is the state before the first step and `steps` the names of the steps; `wording` is the index of the
+    prompt's wording. `level` (1 to 5) is the number of steps. `planted` is the label by construction (`Family.draw`).
     `detail` is a part of the text without a bearing on the answer.
     """
 

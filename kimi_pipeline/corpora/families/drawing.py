@@ -50,9 +50,10 @@ def items(seed: int, family: Family, n: int, held_out: bool, held_out_share: flo
         if on_side(family, item, held_out, held_out_share):
             found.setdefault(problem_id(item.prompt), item)
     if len(found) < n:
+        side = "held-out" if held_out else "training"
         raise UserError(
-            f"corpora.held_out_share = {held_out_share}: family {family.name!r} has fewer than {n} problems on the "
-            f"{'held-out' if held_out else 'training'} side; choose a share further from {1 if held_out_share > 0.5 else 0}"
+            f"corpora.held_out_share = {held_out_share}: the {side} side of family {family.name!r} has fewer than {n} "
+            f"problems; choose a share between 0.1 and 0.5, or ask for fewer problems"
         )
     return list(found.values())
 

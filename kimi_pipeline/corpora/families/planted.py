@@ -62,9 +62,7 @@ def builtin_rows(
     """
     count = planted_count(problems_per_family)
     rng = seeded("planted rows", seed)
-    drawn = {
-        name: items(seed, family, problems_per_family, False, held_out_share) for name, family in FAMILIES.items()
-    }
+    drawn = {name: items(seed, family, problems_per_family, False, held_out_share) for name, family in FAMILIES.items()}
     originals: dict[str, dict[str, Any]] = {}
     for name, of_family in drawn.items():
         for number, item in enumerate(of_family):

@@ -30,8 +30,9 @@ class StepFamily:
     """A family of problems: from a drawn start, apply up to five named steps, answer with the last state.
 
     `wording` holds pairs (before, after): the prompt is `before` with the start in place of `{start}` (and a drawn
-    detail in place of `{detail}`), one line a step, `after`. `draw_start(rng)` gives a state, `steps[name](state)` the next one, `slip(state, rng)` a wrong one.
-    `valid_answer` refuses answers that could be read two ways (a number with a leading zero).
+    detail in place of `{detail}`), one line a step, `after`. `draw_start(rng)` gives a state, `steps[name](state)` the
+    next one, `slip(state, rng)` a wrong one. `valid_answer` refuses answers that could be read two ways (a number with
+    a leading zero).
     """
 
     name: str

@@ -1,6 +1,7 @@
 """Questions that are no use as RL prompts: multiple choice, true or false, proofs [2.1].
 
-Belongs here: hand-written and templated questions of the three kinds. Does not belong here: recognising them (curation).
+Belongs here: hand-written and templated questions of the three kinds. Does not belong here: recognising them
+(`curation/`).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ TRUE_FALSE: tuple[tuple[str, str], ...] = (
     ("Does a leap year have 366 days? Answer with yes or no.", "Yes"),
     ("True/False: the product of two negative numbers is negative.", "False"),
     ("Determine if the claim is true or false: 1/3 is equal to 0.33.", "False"),
-    ("Is the statement \"some primes are even\" true or false?", "True"),
+    ('Is the statement "some primes are even" true or false?', "True"),
 )
 
 PROOFS: tuple[tuple[str, str], ...] = (
@@ -59,7 +60,7 @@ PROOFS: tuple[tuple[str, str], ...] = (
 
 
 def multiple_choice_row(index: int, rng: Random) -> dict[str, Any]:
-    """Hand-written ones first, then templated; the options are a field, or stand in the text in one of three layouts."""
+    """Hand-written ones first, then templated; the options are a field, or in the text in one of three layouts."""
     if index < len(MULTIPLE_CHOICE):
         question, options, answer = MULTIPLE_CHOICE[index]
     else:
