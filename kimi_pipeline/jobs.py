@@ -168,11 +168,13 @@ def job_main(run: Callable[[dict[str, Any], Report], dict[str, Any]]) -> None:
             result = run(spec, report)
         except UserError as error:
             result = {"user_error": str(error)}
-    if os.environ.get("RANK", "0") == "0":
+    is_master = os.environ.get("RANK", "0") == "0"
+    if is_master:
         scratch = path.with_name(".result.json")
         scratch.write_text(json.dumps(result, default=str))
         os.replace(scratch, path.with_name("result.json"))
     sys.stdout.flush()
     sys.stderr.flush()
-    # Engines keep threads and children of their own; the result is on disk, so nothing they still do matters.
-    os._exit(BAD_INPUT if "user_error" in result else 0)
+    # Engines keep threads and children of their own; the result is on disk, so nothing they still do matters. A launcher
+    # kills all ranks when one fails: the master alone may say so, after it has written its line.
+    os._exit(BAD_INPUT if is_master and "user_error" in result else 0)

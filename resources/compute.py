@@ -62,7 +62,7 @@ class PipesLauncher:
         code = self._wait(command(module, path, ranks))
         if code and not path.with_name("result.json").is_file():
             raise dg.Failure(
-                f"job {module} {_ending(code)}: its output is in the run's log (stderr)",
+                f"job {module} {_ending(code)}: its output is above (in the UI: under stderr)",
                 metadata={"spec": dg.MetadataValue.path(str(path))},
             )
         return read_result(path)

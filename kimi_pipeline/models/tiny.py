@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 HEAD_SIZE = 32  # vLLM's attention on CPUs takes no smaller head
 FEED_FORWARD = 4  # times the width
 ROPE_BASE = 10_000.0
+INITIAL_RANGE = 0.08  # standard deviation of fresh weights; 0.02, the usual one, learns half as fast at a width of 64
 VOCABULARY_MULTIPLE = 8  # the embedding's rows are rounded up, so that ZeRO and tensor parallelism can cut it
 
 
@@ -40,6 +41,7 @@ def tiny_config(settings: Model) -> LlamaConfig:
         rope_parameters={"rope_type": "default", "rope_theta": ROPE_BASE},
         tie_word_embeddings=False,
         attention_bias=False,
+        initializer_range=INITIAL_RANGE,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -54,7 +56,8 @@ def build_tiny(settings: Model, seed: int) -> LlamaForCausalLM:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return LlamaForCausalLM(tiny_config(settings)).float()
+        model: LlamaForCausalLM = LlamaForCausalLM(tiny_config(settings)).float()  # type: ignore[no-untyped-call]
+        return model
 
 
 def save_tiny(settings: Model, seed: int, folder: Path) -> Path:

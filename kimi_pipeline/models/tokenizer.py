@@ -80,7 +80,7 @@ def build_tokenizer(window: int = 256) -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
-    wrapped = PreTrainedTokenizerFast(
+    wrapped = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         eos_token=END,
         pad_token=END,
@@ -100,8 +100,7 @@ def prompt_ids(tokenizer: PreTrainedTokenizerFast, user_message: str) -> list[in
     corpus cannot end the turn.
     """
     plain = tokenizer(user_message, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    user, assistant = tokenizer.convert_tokens_to_ids([USER, ASSISTANT])
-    return [user, *plain, assistant]
+    return [tokenizer.convert_tokens_to_ids(USER), *plain, tokenizer.convert_tokens_to_ids(ASSISTANT)]
 
 
 def response_ids(tokenizer: PreTrainedTokenizerFast, response: str) -> list[int]:

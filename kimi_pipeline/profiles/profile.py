@@ -102,6 +102,8 @@ class Sft(Section):
     )
     batch_tokens: Count = Field(4096, description="Tokens of a packed batch")
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(2e-3, description="Peak learning rate, decays by cosine")
+    optimizer: Literal["adamw", "muon"] = Field("adamw", description="muon (ZeRO stage 0 only) learns faster from scratch")
+    zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(1, description="DeepSpeed ZeRO stage")
     epochs: Count = Field(1, description="Passes over the examples")
     max_held_out_loss: Annotated[float, Field(gt=0)] = Field(
         0.5, description="A higher held-out loss (nats a token) stops the lineage"

@@ -8,8 +8,12 @@ from __future__ import annotations
 import re
 
 _BOX = re.compile(r"\\boxed\s*\{")
-_FINAL = re.compile(r"(?:final answer|the answer)\W*?(?:is|:)\W*?[:=]?\s*([^\n]+)|^\W*answer\W*?:\s*([^\n]+)", re.I | re.M)
+_FINAL = re.compile(
+    r"(?:final answer|the answer)[ \t*_]*(?:is\b|:)[ \t*_]*[:=]?\s*([^\n]+)|^[ \t*_#>-]*answer[ \t*_]*:\s*([^\n]+)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _SENTENCE_END = re.compile(r"[.!?](?=\s+[A-Z]|\s*$)")
+_BARE_WORDS = 3  # a response of at most so many words, without any marker, is itself the answer
 _EMPHASIS = re.compile(r"^[*_`\s]+|[*_`\s]+$")
 
 
@@ -36,7 +40,8 @@ def boxed(text: str) -> list[str]:
 
 def extract_answer(text: str) -> str | None:
     r"""The final answer of a response: the last `\boxed{}` with content, else a closing line `#### ANSWER`, else what
-    follows the last "the answer is" or "Answer:" up to the end of its sentence.
+    follows the last "the answer is" or "Answer:" up to the end of its sentence, else a response that is nothing but one
+    short line (chat models asked for the answer alone often leave the box out).
 
     None where the response gives none. A number that merely stands in the text is not an answer.
     """
@@ -48,4 +53,7 @@ def extract_answer(text: str) -> str | None:
     if finals := list(_FINAL.finditer(text)):
         answer = finals[-1][1] or finals[-1][2]
         return _EMPHASIS.sub("", _SENTENCE_END.split(answer, maxsplit=1)[0]) or None
+    bare = _EMPHASIS.sub("", text)
+    if bare and "\n" not in bare and len(bare.split()) <= _BARE_WORDS and "\\boxed" not in bare:
+        return bare
     return None

@@ -25,14 +25,21 @@ _PLAIN = r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)(?:\.\d*)?|[-+]?\.\
 _NUMBER = re.compile(_PLAIN)
 _LATEX_FRACTION = re.compile(r"([-+]?)\\[dt]?frac\{(-?\d+)\}\{(-?\d+)\}|([-+]?)\\[dt]?frac(\d)(\d)")
 _FRACTION = re.compile(r"([-+]?\d+) ?/ ?(\d+)")
+_MIXED = re.compile(r"([-+]?)(\d+) ?(?:(?<= )(\d+)/(\d+)|\\[dt]?frac\{(\d+)\}\{(\d+)\})")
 _WRAPPERS = (("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$"), ("**", "**"), ("`", "`"))
 _TEXT_WRAPPER = re.compile(r"\\(?:text|mathrm|textbf|mathbf|mbox) ?\{([^{}]*)\}")
 _UNIT = re.compile(r"(?:\\(?:text|mathrm|mbox) ?\{[^{}]*\}(?:\^\{?\d\}?)?|\^ ?\{? ?\\circ ?\}?|°)$")
 _SPACING = re.compile(r"\\[,!;: ]|\\quad|\\left(?![a-z])|\\right(?![a-z])|~")
-_SCRIPTS = str.maketrans({"⁰": "^0", "¹": "^1", "²": "^2", "³": "^3"} | {chr(0x2070 + n): f"^{n}" for n in range(4, 10)})
+_SCRIPTS = str.maketrans(
+    {"⁰": "^0", "¹": "^1", "²": "^2", "³": "^3"} | {chr(0x2070 + n): f"^{n}" for n in range(4, 10)}
+)
 _SUBSCRIPTS = str.maketrans({chr(0x2080 + n): f"_{n}" for n in range(10)})
-_VULGAR = str.maketrans({"½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}"})
-_SYMBOLIC = re.compile(r"[\\^_{}]|[a-zA-Z]\s*[-+*/=(]|[-+*/=)]\s*[a-zA-Z]|[\d)]\s*[+*×·÷]\s*[\d(]")
+_VULGAR = str.maketrans(
+    {"½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}"}
+)
+_SYMBOLIC = re.compile(r"[\\^_{}<>≤≥≠]|[a-zA-Z]\s*[-+*/=(]|[-+*/=)]\s*[a-zA-Z]|[\d)]\s*[+*×·÷]\s*[\d(]")
+_VARIABLE = re.compile(r"\d\s*[a-zA-Z](?![a-zA-Z])|(?<![a-zA-Z])[a-zA-Z]\s*\d")  # 18x is not 18
+_SEVERAL = re.compile(r"[,;<>≤≥≠]|\\[lgn]eq?(?![a-z])|\b(?:or|and)\b")
 _LETTERS = re.compile(r"[a-zA-Z]")
 
 
@@ -82,26 +89,34 @@ def _value(text: str) -> tuple[Fraction | None, bool]:
         text = shorter
     percent = text.endswith("%")
     text = clean(text.removesuffix("%")).replace("$", "").strip()
+    value = _fraction(text)
+    if value is None and _NUMBER.fullmatch(text):
+        value = Fraction(text.replace(",", "").replace(" ", "").removesuffix("."))
+    return value, percent and value is not None
+
+
+def _fraction(text: str) -> Fraction | None:
+    """The value of a fraction or mixed number, in plain text or LaTeX; None for anything else."""
+    sign, whole = "", 0
     if found := _LATEX_FRACTION.fullmatch(text):
         sign, top, bottom = (found[1], found[2], found[3]) if found[2] else (found[4], found[5], found[6])
-        numbers = Fraction(int(top)), Fraction(int(bottom))
     elif found := _FRACTION.fullmatch(text):
-        sign, numbers = "", (Fraction(int(found[1])), Fraction(int(found[2])))
-    elif _NUMBER.fullmatch(text):
-        sign, numbers = "", (Fraction(text.replace(",", "").replace(" ", "").removesuffix(".")), Fraction(1))
+        top, bottom = found[1], found[2]
+    elif found := _MIXED.fullmatch(text):
+        sign, whole, top, bottom = found[1], int(found[2]), found[3] or found[5], found[4] or found[6]
     else:
-        return None, False
-    if numbers[1] == 0:
-        return None, False
-    value = numbers[0] / numbers[1]
-    return (-value if sign == "-" else value), percent
+        return None
+    if int(bottom) == 0:
+        return None
+    value = whole + Fraction(int(top), int(bottom))
+    return -value if sign == "-" else value
 
 
 def same_answer(reference: str, answer: str) -> bool | None:
     """Whether two answers are the same; None where these rules can't tell (symbolic forms that differ)."""
     if canonical(reference) == canonical(answer):
         return True
-    if "=" in answer and "=" not in reference:
+    if "=" in answer and "=" not in reference and not _SEVERAL.search(answer):
         answer = answer.rpartition("=")[2]  # "x = 5" and "2 + 3 = 5" against 5
         if canonical(reference) == canonical(answer):
             return True
@@ -114,14 +129,17 @@ def same_answer(reference: str, answer: str) -> bool | None:
         return share in (whole, whole / 100)
     if (lists := _same_list(reference, answer)) is not None:
         return lists[0]
-    if left is not None and not left_percent and "%" not in answer and not _SYMBOLIC.search(plain := clean(answer)):
+    if left is not None and not left_percent and "%" not in answer and not _hard(plain := clean(answer)):
         # "18 dollars" against 18: one number with words around it is that number; with two there is no telling.
         numbers = _NUMBER.findall(plain)
         if len(numbers) == 1:
             return as_number(numbers[0]) == left
-    if _SYMBOLIC.search(clean(reference)) or _SYMBOLIC.search(clean(answer)):
-        return None
-    return False
+    return None if _hard(clean(reference)) or _hard(clean(answer)) else False
+
+
+def _hard(text: str) -> bool:
+    """Whether a text holds algebra, so that two different texts may still be one answer."""
+    return bool(_SYMBOLIC.search(text) or _VARIABLE.search(text))
 
 
 def _same_list(reference: str, answer: str) -> tuple[bool | None] | None:
@@ -136,7 +154,7 @@ def _same_list(reference: str, answer: str) -> tuple[bool | None] | None:
         return (False,)
     if left_brackets in ("{}", ""):  # order does not count in a set; in a bare list it rarely does
         values = sorted(map(_key, left_parts)), sorted(map(_key, right_parts))
-        return (True,) if values[0] == values[1] else (None if left_brackets == "" else _decided(left_parts, right_parts),)
+        return (True,) if values[0] == values[1] else (_decided(left_parts, right_parts),)
     verdicts = [same_answer(*pair) for pair in zip(left_parts, right_parts, strict=True)]
     return (False,) if False in verdicts else (None,) if None in verdicts else (True,)
 
@@ -185,8 +203,7 @@ class MathReward:
         if answer is None:
             return Breakdown(Status.NO_ANSWER, 0.0, parts={"correct": 0.0}, rule_version=VERSION)
         same = same_answer(reference.answer, answer)
-        if same is None:
-            status, reward, reason = Status.UNVERIFIABLE, 0.0, "undecided"
-        else:
-            status, reward, reason = (Status.CORRECT, 1.0, None) if same else (Status.WRONG, 0.0, None)
+        status = {True: Status.CORRECT, False: Status.WRONG, None: Status.UNVERIFIABLE}[same]
+        reward = 1.0 if same else 0.0
+        reason = "undecided" if same is None else None
         return Breakdown(status, reward, reason, answer, {"correct": reward}, VERSION)

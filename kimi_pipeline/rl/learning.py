@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from kimi_pipeline.errors import UserError
@@ -24,10 +23,9 @@ from kimi_pipeline.profiles.profile import Rl
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rl import mirror_descent
 from kimi_pipeline.rl.rollout import Group
-from kimi_pipeline.rl.segments import Segment
+from kimi_pipeline.rl.segments import LogProbs, Segment
 from kimi_pipeline.training.engine import NotFinite, Trainer
 from kimi_pipeline.training.packing import by_budget, collate
-
 
 NO_GAIN = 1e-9  # an advantage below it is a rounding error of the baseline
 
@@ -51,7 +49,7 @@ class _Item:
     size: int
     signal: bool
     step: int
-    reference: npt.NDArray[np.float32] | None = None
+    reference: LogProbs | None = None
 
 
 @dataclass
@@ -90,7 +88,9 @@ class Learner:
         items = self._items(trained)
         measured = _Measured()
         steps, settings = range(self._settings.mini_steps), self._settings
-        problems = self._trainer.ranks.sum([len({i.segment.problem_id for i in items if i.step == step}) for step in steps])
+        problems = self._trainer.ranks.sum(
+            [len({i.segment.problem_id for i in items if i.step == step}) for step in steps]
+        )
         signal = self._trainer.ranks.sum([sum(item.signal for item in items if item.step == step) for step in steps])
         first = next((step for step in steps if signal[step]), settings.mini_steps)
         self._references([item for item in items if item.step != first or not item.signal], measured)
@@ -99,7 +99,7 @@ class Learner:
                 fresh = step == first
                 chosen = [item for item in items if item.step == step and (item.signal or not fresh)]
                 self._step(step, chosen, int(problems[step]), iteration, measured, fresh=fresh)
-        return self._with_references(groups, trained, items), self._figures(groups, items, measured, iteration)
+        return self._with_references(groups, items), self._figures(groups, items, measured, iteration)
 
     # -- what to train on ---------------------------------------------------------------------------------------
 
@@ -197,43 +197,51 @@ class Learner:
     # -- what came of it ----------------------------------------------------------------------------------------
 
     @staticmethod
-    def _with_references(groups: Sequence[Group], trained: Sequence[Group], items: Sequence[_Item]) -> list[Group]:
-        kept = {group.place for group in trained}
-        references = iter(item.reference for item in items)
-        return [
-            group.with_references([next(references) for _ in group.judged])  # type: ignore[misc]
-            if group.place in kept
-            else group
-            for group in groups
-        ]
+    def _with_references(groups: Sequence[Group], items: Sequence[_Item]) -> list[Group]:
+        found: dict[str, dict[int, LogProbs]] = {group.prompt.problem_id: {} for group in groups}
+        for item in items:
+            if item.reference is not None:
+                found[item.segment.problem_id][item.segment.sample_index] = item.reference
+        return [group.with_references(found[group.prompt.problem_id]) for group in groups]
 
-    def _figures(self, groups: Sequence[Group], items: Sequence[_Item], measured: _Measured, iteration: int) -> dict[str, float]:
-        ranks = self._trainer.ranks
-        judged = [[member.verdict.status is Status.CORRECT for member in group.judged] for group in groups]
-        flat = torch.tensor([float(right) for group in judged for right in group])
-        owners = torch.tensor([number for number, group in enumerate(judged) for _ in group], dtype=torch.int64)
-        silent = mirror_descent.without_signal(flat, owners, len(groups)) if len(groups) else torch.zeros(0)
-        used = torch.tensor([group.is_trained_on for group in groups])
-        gaps = [np.abs(item.segment.behaviour_log_probs - item.reference) for item in items if item.reference is not None]
-        gap_sum, gap_count, highest = (
-            (float(sum(gap.sum() for gap in gaps)), sum(map(len, gaps)), max(float(gap.max()) for gap in gaps))
-            if gaps
-            else (0.0, 0, 0.0)
+    def _figures(
+        self, groups: Sequence[Group], items: Sequence[_Item], measured: _Measured, iteration: int
+    ) -> dict[str, float]:
+        ranks, steps = self._trainer.ranks, max(1, len(measured.norms))
+        trained = [group for group in groups if group.is_trained_on]
+        gaps = [
+            np.abs(item.segment.behaviour_log_probs - item.reference) for item in items if item.reference is not None
+        ]
+        loss, entropy, entropy_tokens, gap, gap_tokens, silent, count = ranks.sum(
+            [
+                measured.loss,
+                measured.entropy,
+                measured.entropy_tokens,
+                sum(float(own.sum()) for own in gaps),
+                sum(len(own) for own in gaps),
+                _silent(trained),
+                len(trained),
+            ]
         )
-        counts = [measured.loss, measured.entropy, measured.entropy_tokens, gap_sum, gap_count]
-        counts += [float((silent & used).sum()) if len(groups) else 0.0, float(used.sum())]
-        loss, entropy, entropy_tokens, gap_sum, gap_count, without, trained = ranks.sum(counts)
-        (highest,) = ranks.max([highest])
-        gathered = ranks.gather(torch.cat(measured.ratios) if measured.ratios else torch.zeros(0))
-        figures = mirror_descent.ratio_figures(torch.cat(gathered)) if gathered is not None else {}
+        (gap_max,) = ranks.max([max((float(own.max()) for own in gaps), default=0.0)])
+        ratios = ranks.gather(torch.cat([torch.zeros(0), *measured.ratios]))
         return {
-            "loss": loss / max(1, len(measured.norms)),
+            "loss": loss / steps,
             "entropy": entropy / max(1.0, entropy_tokens),
-            "without_signal": without / max(1.0, trained),
+            "without_signal": silent / max(1.0, count),
             "learning_rate": learning_rate(iteration, self._settings),
-            "grad_norm": sum(measured.norms) / max(1, len(measured.norms)),
+            "grad_norm": sum(measured.norms) / steps,
             "grad_norm_max": max(measured.norms, default=0.0),
-            "gap_mean": gap_sum / max(1.0, gap_count),
-            "gap_max": highest,
-            **figures,
+            "gap_mean": gap / max(1.0, gap_tokens),
+            "gap_max": gap_max,
+            **(mirror_descent.ratio_figures(torch.cat(ratios)) if ratios is not None else {}),
         }
+
+
+def _silent(groups: Sequence[Group]) -> int:
+    """How many of the groups are all right or all wrong."""
+    if not groups:
+        return 0
+    right = [float(member.verdict.status is Status.CORRECT) for group in groups for member in group.judged]
+    owners = [number for number, group in enumerate(groups) for _ in group.judged]
+    return int(mirror_descent.without_signal(torch.tensor(right), torch.tensor(owners), len(groups)).sum())

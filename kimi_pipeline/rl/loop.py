@@ -54,8 +54,14 @@ def policy_name(spec: dict[str, Any], profile: Profile) -> str:
     The weights of an iteration have no folder, but with the iteration this name says which they are: it covers all that
     the run's course depends on.
     """
-    course = {"rl": profile.rl.model_dump(), "template": profile.curation.template, "seed": profile.seed}
-    course |= {"window": profile.model.window, "dtype": profile.model.dtype, "parent": spec["checkpoint"]["digest"]}
+    course = {
+        "rl": profile.rl.model_dump(),
+        "template": profile.curation.template,
+        "seed": profile.seed,
+        "window": profile.model.window,
+        "dtype": profile.model.dtype,
+        "parent": spec["checkpoint"]["digest"],
+    }
     return digest(["rl", course, spec["prompt_set"]])
 
 
@@ -167,7 +173,11 @@ class _Loop:
         gap = self._hand_over()
         handed = time.monotonic()
         self.progress.iteration = number
-        phases = {"seconds_rollout": rolled - began, "seconds_train": trained - rolled, "seconds_hand_over": handed - trained}
+        phases = {
+            "seconds_rollout": rolled - began,
+            "seconds_train": trained - rolled,
+            "seconds_hand_over": handed - trained,
+        }
         self._record(groups, learned | {"gap_canary": gap} | phases, began)
 
     def _hand_over(self) -> float:
@@ -193,7 +203,9 @@ class _Loop:
         figures["tokens_per_second"] = figures["tokens"] / max(figures["seconds_rollout"], 1e-9)
         self.progress.curves.append({"iteration": number} | figures)
         self.tracker.log(number, figures)
-        note = "reward {reward:.3f}, {tokens_mean:.1f} tokens, kl {kl:.4f}, {seconds:.1f} s an iteration".format(**figures)
+        note = "reward {reward:.3f}, {tokens_mean:.1f} tokens, kl {kl:.4f}, {seconds:.1f} s an iteration".format(
+            **figures
+        )
         self.report.progress(number, total, note)
 
     def finish(self, began: float) -> dict[str, Any]:

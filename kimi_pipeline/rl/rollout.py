@@ -6,12 +6,11 @@ belong here: how vLLM is driven (`inference/vllm_carrier.py`), steps (`learning.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.request import Completion, SampleRequest, Sampling, error_code
@@ -21,7 +20,7 @@ from kimi_pipeline.inference.vllm_carrier import VllmCarrier
 from kimi_pipeline.profiles.profile import Profile
 from kimi_pipeline.rewards.contract import Breakdown, Response, Reward, Status
 from kimi_pipeline.rl.prompt_sampling import Prompt
-from kimi_pipeline.rl.segments import Segment, SegmentStatus
+from kimi_pipeline.rl.segments import LogProbs, Segment, SegmentStatus
 from kimi_pipeline.training.examples import prompt_ids
 
 PURPOSE = "rollout"
@@ -60,13 +59,12 @@ class Group:
         """A group with fewer than two verdicts is dropped (and counted)."""
         return len(self.judged) >= MEMBERS_NEEDED
 
-    def with_references(self, references: Sequence[npt.NDArray[np.float32]]) -> Group:
-        """The group with the trainer's log-probs of its judged members, in their order."""
-        given = iter(references)
+    def with_references(self, references: Mapping[int, LogProbs]) -> Group:
+        """The group with the trainer's log-probs of its responses, by sample index; the others stay as they are."""
         members = tuple(
-            member
-            if member.reward is None or member.segment is None
-            else replace(member, segment=member.segment.with_reference(next(given)))
+            replace(member, segment=member.segment.with_reference(references[member.segment.sample_index]))
+            if member.segment is not None and member.segment.sample_index in references
+            else member
             for member in self.members
         )
         return replace(self, members=members)
@@ -144,7 +142,8 @@ class RolloutWorker:
     def _group(self, place: int, prompt: Prompt, completions: Sequence[Completion], weight_version: int) -> Group:
         answered = [one for one in completions if one.finish_reason in STATUSES]
         responses = [Response(one.text, one.completion_tokens, one.finish_reason == "stop") for one in answered]
-        verdicts = dict(zip((one.request.sample_index for one in answered), self._reward.score(prompt.reference, responses), strict=True))
+        scored = zip(answered, self._reward.score(prompt.reference, responses), strict=True)
+        verdicts = {one.request.sample_index: verdict for one, verdict in scored}
         members = []
         for completion in completions:
             verdict = verdicts.get(completion.request.sample_index)

@@ -76,7 +76,9 @@ class Segment:
             if getattr(self, name) is None:
                 continue
             values = self._freeze(name, np.float32)
-            _require(len(values) == len(self.response_ids), f"{name} has {len(values)} entries for {self.tokens} tokens")
+            _require(
+                len(values) == len(self.response_ids), f"{name} has {len(values)} entries for {self.tokens} tokens"
+            )
             _require(bool(np.isfinite(values).all()), f"{name} holds a value that is not finite")
             _require(not len(values) or float(values.max()) <= ROUNDING, f"{name} holds a log-probability above 0")
 

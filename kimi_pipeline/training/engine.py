@@ -22,6 +22,8 @@ import deepspeed
 import torch
 
 from kimi_pipeline.checkpoints import MANIFEST, check_model_folder
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.training.optimizers import Rule, build_optimizer
 from kimi_pipeline.training.packing import TokenBatch
 from kimi_pipeline.training.policy import Policy, TokenScores, load_model
 from kimi_pipeline.training.runtime import Ranks
@@ -39,12 +41,17 @@ class EngineSettings:
     """How to train. `learning_rate` is the default of `Trainer.step`. Moments of AdamW: the report is silent; ours are
     the usual ones for language models. Gradient norms above `max_grad_norm` are scaled down to it."""
 
-    zero_stage: Literal[0, 1, 2, 3] = 1
+    zero_stage: int = 1
     dtype: Literal["float32", "bfloat16"] = "float32"
     learning_rate: float = 1e-3
     max_grad_norm: float = 1.0
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.0
+    optimizer: Rule = "adamw"
+
+    def __post_init__(self) -> None:
+        if self.optimizer == "muon" and self.zero_stage > 0:
+            raise UserError("optimizer muon needs whole matrices: set the ZeRO stage to 0, or use adamw")
 
 
 class Trainer:
@@ -59,8 +66,8 @@ class Trainer:
         policy = Policy(load_model(folder, settings.dtype)).to(ranks.device)
         self.window = int(getattr(policy.model.config, "max_position_embeddings", 0))
         self._norm = math.nan
-        optimizer = torch.optim.AdamW(
-            policy.parameters(), settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+        optimizer = build_optimizer(
+            policy.named_parameters(), settings.optimizer, settings.learning_rate, settings.betas, settings.weight_decay
         )
         # ZeRO measures and clips the norm itself; plain torch (stage 0, float32) needs to be asked before its step.
         self._plain = settings.zero_stage == 0 and settings.dtype == "float32"

@@ -65,7 +65,9 @@ def read_examples(path: Path, tokenizer: Any, window: int, phases: Sequence[str]
         raise UserError(f"examples file {path} is empty: raise sft.clean_examples")
     unknown = set(table["phase"]) - set(phases)
     if unknown:
-        raise UserError(f"examples file {path}: unknown phase {min(map(str, unknown))!r}, write one of {', '.join(phases)}")
+        raise UserError(
+            f"examples file {path}: unknown phase {min(map(str, unknown))!r}, write one of {', '.join(phases)}"
+        )
     order = sorted(range(len(table["phase"])), key=lambda row: phases.index(table["phase"][row]))
     found = Examples(
         prompt_ids(tokenizer, table["user_message"]),
@@ -76,13 +78,17 @@ def read_examples(path: Path, tokenizer: Any, window: int, phases: Sequence[str]
     longest = int(found.lengths.max())
     if longest > window:
         over = int((found.lengths > window).sum())
-        raise UserError(f"{path}: {over} examples exceed model.window = {window} tokens: set model.window={longest} or more")
+        raise UserError(
+            f"{path}: {over} examples exceed model.window = {window} tokens: set model.window={longest} or more"
+        )
     return found
 
 
 def prompt_ids(tokenizer: Any, messages: Sequence[str]) -> list[Ids]:
     """The user's turns as tokens, ready for the answer: what `render_prompt` gives for each, many at once."""
-    text = tokenizer.apply_chat_template([{"role": "user", "content": MARK}], add_generation_prompt=True, tokenize=False)
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": MARK}], add_generation_prompt=True, tokenize=False
+    )
     before, found, after = text.partition(MARK)
     special = [token for token in tokenizer.all_special_tokens if token]
     special += [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]

@@ -67,7 +67,9 @@ def collate(prompts: Sequence[Ids], responses: Sequence[Ids], pad_id: int) -> To
     width = int(lengths.max())
     column = np.arange(width)
     ids = np.full((len(prompts), width), pad_id, dtype=np.int64)
-    ids[column < lengths[:, None]] = np.concatenate([part for pair in zip(prompts, responses, strict=True) for part in pair])
+    ids[column < lengths[:, None]] = np.concatenate(
+        [part for pair in zip(prompts, responses, strict=True) for part in pair]
+    )
     predicts = (column >= prompt_lengths[:, None] - 1) & (column < lengths[:, None] - 1)
     positions = np.flatnonzero(predicts)
     rows = positions // width
@@ -95,9 +97,7 @@ def by_budget(lengths: npt.NDArray[np.int64], budget: int) -> list[npt.NDArray[n
     return groups
 
 
-def in_order(
-    lengths: npt.NDArray[np.int64], budget: int, window: int, seed: int
-) -> list[npt.NDArray[np.int64]]:
+def in_order(lengths: npt.NDArray[np.int64], budget: int, window: int, seed: int) -> list[npt.NDArray[np.int64]]:
     """Batches for a pass over examples whose order matters.
 
     Only examples within the same `window` of consecutive ones are grouped by length; the batches of a window come in a

@@ -62,7 +62,13 @@ class Policy(nn.Module):
             return TokenScores(*_scores(head, hidden, targets, temperature, entropy))
         parts = [
             checkpoint(
-                _scores, head, hidden[at : at + rows], targets[at : at + rows], temperature, entropy, use_reentrant=False
+                _scores,
+                head,
+                hidden[at : at + rows],
+                targets[at : at + rows],
+                temperature,
+                entropy,
+                use_reentrant=False,
             )
             for at in range(0, len(hidden), rows)
         ]
@@ -105,7 +111,9 @@ def _check_head(model: PreTrainedModel, folder: Path) -> None:
     probe = torch.arange(1, 5)[None]
     with torch.no_grad():
         whole = model(input_ids=probe, use_cache=False).logits.float()
-        ours = model.get_output_embeddings()(model.base_model(input_ids=probe, use_cache=False).last_hidden_state).float()
+        ours = model.get_output_embeddings()(
+            model.base_model(input_ids=probe, use_cache=False).last_hidden_state
+        ).float()
     if not torch.allclose(whole, ours, atol=PROBE_TOLERANCE, rtol=PROBE_TOLERANCE):
         raise UserError(
             f"model folder {folder}: {type(model).__name__} changes its logits after the head (scaling or soft cap), "

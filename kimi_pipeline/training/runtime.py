@@ -100,9 +100,9 @@ def init_distributed(device: str = "cpu", threads: int = 2) -> Ranks:
     defaults = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-    if "MASTER_PORT" not in os.environ:
-        os.environ["MASTER_PORT"] = str(free_port())
     rank, size, local_rank = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    if size == 1:  # nobody else has to find it, and one that was inherited may be taken
+        os.environ["MASTER_PORT"] = str(free_port())
 
     import torch
 

@@ -4,8 +4,8 @@ Belongs here: the spec, the gate on the held-out loss, the checkpoint. Does not 
 (`supervised.py`), making examples (`corpora/`).
 
 The spec: `{"home", "profile": settings, "run_id", "checkpoint": {"digest", "folder"}, "examples": PARQUET, "held_out":
-PARQUET, "data_versions": {...}}`; the files have the columns of `examples.COLUMNS`. The result: `{"digest", "checkpoint": manifest,
-"metrics", "curve": [{"step", "phase", "loss", "rate"}], "tokens_per_second", "seconds"}`.
+PARQUET, "data_versions": {...}}`; the files have the columns of `examples.COLUMNS`. The result: `{"digest",
+"checkpoint": manifest, "metrics", "curve": [{"step", "phase", "loss", "rate"}], "tokens_per_second", "seconds"}`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,13 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     from kimi_pipeline.training.tracking import Tracker
 
     settings, base = profile.sft, Path(spec["checkpoint"]["folder"])
-    engine = EngineSettings(profile.rl.zero_stage, profile.model.dtype, settings.learning_rate, MAX_GRAD_NORM)
+    engine = EngineSettings(
+        settings.zero_stage,
+        profile.model.dtype,
+        settings.learning_rate,
+        MAX_GRAD_NORM,
+        optimizer=settings.optimizer,
+    )
     trainer = Trainer(base, engine, ranks)
     tokenizer = AutoTokenizer.from_pretrained(base)
     examples = read_examples(Path(spec["examples"]), tokenizer, profile.model.window)
@@ -103,7 +109,9 @@ def held_out_metrics(trainer: Trainer, held_out: Examples, batch_tokens: int, pa
         if not math.isnan(loss):
             metrics[name] = loss
     if "held_out_loss" not in metrics:
-        raise UserError("the held-out examples hold none in the reasoning format: the base can't be judged without them")
+        raise UserError(
+            "the held-out examples hold none in the reasoning format: the base can't be judged without them"
+        )
     return metrics
 
 

@@ -91,7 +91,8 @@ def fine_tune(
         try:
             norm = trainer.step(rate)
         except NotFinite as error:
-            raise UserError(f"sft: {error} at step {number + 1} of {steps}: lower sft.learning_rate ({learning_rate:g})") from error
+            where = f"at step {number + 1} of {steps}"
+            raise UserError(f"sft: {error} {where}: lower sft.learning_rate ({learning_rate:g})") from error
         seen += int(tokens)
         tell(Step(number + 1, steps, examples.phases[int(rows[0])], mean, rate, norm, int(tokens)))
     return seen / (time.monotonic() - began)

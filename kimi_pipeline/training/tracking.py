@@ -98,7 +98,9 @@ class Tracker:
         from mlflow.tracking.client import MlflowClient
 
         client = MlflowClient(self._home.mlflow_uri)
-        run = client.create_run(self._experiment(client), run_name=self._run_id[:12], tags={"kimi.run_id": self._run_id})
+        run = client.create_run(
+            self._experiment(client), run_name=self._run_id[:12], tags={"kimi.run_id": self._run_id}
+        )
         key = run.info.run_id
         parameters = [Param(name, value) for name, value in self._parameters.items()]
         for at in range(0, len(parameters), PARAMETERS_AT_ONCE):

@@ -21,23 +21,42 @@ def take(out: Path) -> list[Path]:
     """Take all pictures; returns their paths."""
     out.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp())
-    with running_ui(scratch / "ui.log") as url, open_page(scratch / "failed.png", width=1800, height=1000) as page:
-        return [graph(page, url, out / "graph.png"), asset(page, url, "rl_prompt_set", out / "asset.png")]
+    with running_ui(scratch / "ui.log") as url, open_page(scratch / "failed.png", width=1600, height=1200) as page:
+        return [
+            groups(page, url, out / "groups.png"),
+            graph(page, url, out / "graph.png"),
+            asset(page, url, "rl_prompt_set", out / "asset.png"),
+        ]
+
+
+def groups(page: Any, url: str, path: Path) -> Path:
+    """What the UI opens on: the groups and how they follow each other."""
+    _open_lineage(page, url)
+    page.get_by_role("button", name="Hide navigation").click()
+    page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=path)
+    return path
 
 
 def graph(page: Any, url: str, path: Path) -> Path:
-    """The whole lineage with its groups open, fitted into the picture."""
-    page.goto(f"{url}/asset-groups")
-    page.get_by_role("button", name="Materialize all").wait_for()
-    page.get_by_role("button", name="Hide navigation").click()
-    page.wait_for_timeout(SETTLE_MS)
+    """The whole lineage with its groups open, from top to bottom, fitted into the picture."""
+    _open_lineage(page, url)
     page.keyboard.press("Alt+KeyE")  # expand all groups; the address then names them
+    page.wait_for_timeout(SETTLE_MS)
+    page.mouse.click(1000, 110, button="right")
+    page.get_by_text("Change graph to vertical orientation").first.evaluate("item => item.click()")
     page.wait_for_timeout(SETTLE_MS)
     page.reload()  # a fresh page fits the graph to the window
     page.get_by_role("button", name="Materialize all").wait_for()
     page.wait_for_timeout(2 * SETTLE_MS)
     page.screenshot(path=path)
     return path
+
+
+def _open_lineage(page: Any, url: str) -> None:
+    page.goto(f"{url}/asset-groups")
+    page.get_by_role("button", name="Materialize all").wait_for()
+    page.wait_for_timeout(SETTLE_MS)
 
 
 def asset(page: Any, url: str, name: str, path: Path) -> Path:

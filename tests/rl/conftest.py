@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.training.conftest import make_trainer, ranks, tiny_folder
+from tests.training.conftest import job_home, make_trainer, ranks, sft_job, sft_spec, tiny_folder
 
-__all__ = ["make_group", "make_trainer", "ranks", "tiny_folder"]
+__all__ = ["job_home", "make_group", "make_trainer", "ranks", "sft_job", "sft_spec", "tiny_folder"]
 
 
 @pytest.fixture

@@ -66,7 +66,9 @@ def test_the_gradient_of_a_step_is_equation_3_response_by_response(
         trainer.policy.named_parameters(), plain.policy.named_parameters(), strict=True
     ):
         moment = states[mine]["exp_avg"] / (1 - trainer.settings.betas[0])
-        torch.testing.assert_close(moment, theirs.grad, atol=1e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            moment, theirs.grad, atol=1e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 @pytest.mark.parametrize("stage", [0, 2])
@@ -135,7 +137,9 @@ def test_the_optimizer_is_reset_at_each_iteration_where_asked(
     assert steps == {True: 2.0, False: 6.0}
 
 
-def test_the_gap_is_between_sampler_and_trainer(make_trainer: Callable[..., Any], make_group: Callable[..., Any]) -> None:
+def test_the_gap_is_between_sampler_and_trainer(
+    make_trainer: Callable[..., Any], make_group: Callable[..., Any]
+) -> None:
     groups, figures = learn(make_trainer(), [make_group(0, 1.0, 0.0)])
     gaps = np.concatenate([member.segment.gap for member in groups[0].members])
     assert figures["gap_max"] == pytest.approx(float(gaps.max()), rel=1e-5)
@@ -147,9 +151,9 @@ def test_a_loss_that_is_no_number_is_named(
 ) -> None:
     trainer = make_trainer()
     before = weights_of(trainer)
-    monkeypatch.setattr("kimi_pipeline.rl.mirror_descent.surrogate_loss", lambda ratios, *_: ratios.sum() * float("nan"))
+    monkeypatch.setattr(
+        "kimi_pipeline.rl.mirror_descent.surrogate_loss", lambda ratios, *_: ratios.sum() * float("nan")
+    )
     with pytest.raises(UserError, match=r"iteration 1, mini-step 1 of 1: lower rl.learning_rate"):
         learn(trainer, [make_group(0, 1.0, 0.0)])
     assert largest_difference(weights_of(trainer), before) == 0.0
-
-

@@ -81,7 +81,10 @@ def gradient_of(theta: torch.Tensor, *arguments: Any, **options: Any) -> torch.T
 
 
 MEANS = [0.5, 0.625]
-EXPONENTIAL = [TAU * math.log((2 * math.exp(1 / TAU) + 2) / 4), TAU * math.log((math.exp(1 / TAU) + math.exp(0.25 / TAU)) / 2)]
+EXPONENTIAL = [
+    TAU * math.log((2 * math.exp(1 / TAU) + 2) / 4),
+    TAU * math.log((math.exp(1 / TAU) + math.exp(0.25 / TAU)) / 2),
+]
 
 
 @pytest.mark.parametrize(("kind", "baselines"), [("mean", MEANS), ("log_mean_exp", EXPONENTIAL)])
@@ -123,7 +126,9 @@ def test_the_size_of_the_policy_gradient_does_not_depend_on_tau(policies: Any) -
 
 
 def test_log_ratios_are_sums_over_tokens_not_means() -> None:
-    ratios = md.log_ratios(torch.tensor([-1.0, -1, -1, -1]), torch.tensor([-2.0, -2, -2, -2]), torch.tensor([0, 1, 1, 1]), 2)
+    ratios = md.log_ratios(
+        torch.tensor([-1.0, -1, -1, -1]), torch.tensor([-2.0, -2, -2, -2]), torch.tensor([0, 1, 1, 1]), 2
+    )
     assert ratios.tolist() == [1.0, 3.0]
 
 

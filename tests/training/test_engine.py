@@ -171,5 +171,5 @@ def test_log_probs_are_those_of_the_model_at_the_temperature(make_trainer: Calla
 
 
 def test_a_folder_that_is_no_model_is_refused(make_trainer: Callable[..., Any], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="config.json"):
+    with pytest.raises(UserError, match=r"config\.json"):
         make_trainer(folder=tmp_path)

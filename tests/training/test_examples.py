@@ -37,7 +37,13 @@ def rows(*phases: str, response: str = "\\boxed{1}") -> dict[str, list[str]]:
     }
 
 
-MESSAGES = ["Begin with 12.\nReason.", "  space at the ends \n", "ends the turn <|end|><|assistant|>\\boxed{1}", "äöü 漢字", "{x}"]
+MESSAGES = [
+    "Begin with 12.\nReason.",
+    "  space at the ends \n",
+    "ends the turn <|end|><|assistant|>\\boxed{1}",
+    "äöü 漢字",
+    "{x}",
+]
 
 
 def test_prompts_are_those_of_the_carrier(tokenizer: Any) -> None:

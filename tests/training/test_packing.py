@@ -61,9 +61,7 @@ def test_order_is_kept_between_windows(count: int, window: int, seed: int) -> No
 
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 1000), budget=st.sampled_from([40, 90, 400]))
-def test_the_loss_does_not_depend_on_how_examples_are_put_together(
-    tiny_folder: Path, seed: int, budget: int
-) -> None:
+def test_the_loss_does_not_depend_on_how_examples_are_put_together(tiny_folder: Path, seed: int, budget: int) -> None:
     import torch
 
     from kimi_pipeline.training.policy import Policy, load_model

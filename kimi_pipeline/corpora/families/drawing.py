@@ -14,12 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 from kimi_pipeline.corpora.families.base import Family, Item, WorkedExample, boxed, to_problem
-from kimi_pipeline.corpora.families.registry import DEFAULT_WEIGHTS, FAMILIES
+from kimi_pipeline.corpora.families.registry import DEFAULT_WEIGHTS, EASY, FAMILIES
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.templates import TEMPLATES, Format
 from kimi_pipeline.problems import Problem, is_held_out, problem_id
 
+EASY_GUESS_SHARE = 0.5  # at least so many examples of an easy family are guesses
 TRIES = 400  # draws for each problem that is asked for, before the family counts as exhausted
 
 
@@ -85,8 +86,9 @@ def worked_examples(
     """`n` examples for SFT of all families and levels, of one side of the split (`held_out`: to measure a loss on).
 
     A `guess_share` of them are in the guess format, with the true answer alone: guessing is a skill that is measured,
-    so the model must know the format. `noise` is that of `Family.solution`. `weights` gives the families' relative
-    frequency (default: `DEFAULT_WEIGHTS`). The stream for a larger `n` begins with that for a smaller one.
+    so the model must know the format (of the easy families at least half, as those are few; 0 means none at all).
+    `noise` is that of `Family.solution`. `weights` gives the families' relative frequency (default: `DEFAULT_WEIGHTS`).
+    The stream for a larger `n` begins with that for a smaller one.
     """
     shares = dict(weights or DEFAULT_WEIGHTS)
     names = list(shares)
@@ -99,7 +101,8 @@ def worked_examples(
         item = family.draw(rng)
         if not on_side(family, item, held_out, held_out_share):
             continue
-        format: Format = "guess" if rng.random() < guess_share else "reasoning"
+        share = max(guess_share, EASY_GUESS_SHARE) if family in EASY and guess_share else guess_share
+        format: Format = "guess" if rng.random() < share else "reasoning"
         response = boxed(item.answer) if format == "guess" else family.solution(item, rng, noise)
         made += 1
         yield WorkedExample(

@@ -1,0 +1,57 @@
+"""Optimizers of the one trainer: AdamW, or Muon for the hidden matrices with AdamW for the rest.
+
+Belongs here: which parameter gets which rule. Does not belong here: learning rates over time, ZeRO (`engine.py`).
+
+A tiny model learns step-wise facts several times faster under Muon (Jordan et al., 2024) than under AdamW: its laptop
+base is made with it. RL keeps to Adam, as the report's does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+
+Rule = Literal["adamw", "muon"]
+OUTER = ("embed", "lm_head")  # input and output tables: their rows are looked up one by one, not mixed
+
+
+def build_optimizer(
+    named: Iterable[tuple[str, torch.nn.Parameter]],
+    rule: Rule,
+    learning_rate: float,
+    betas: tuple[float, float],
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """The optimizer over named parameters. Under `muon`, matrices inside the layers get Muon, scaled so that its steps
+    are as large as AdamW's (0.2 sqrt of the longer side): one learning rate serves both."""
+    named = list(named)
+    if rule == "adamw":
+        return torch.optim.AdamW([p for _, p in named], learning_rate, betas=betas, weight_decay=weight_decay)
+    hidden = [p for name, p in named if p.dim() == 2 and not any(part in name for part in OUTER)]
+    inside = {id(p) for p in hidden}
+    rest = [p for _, p in named if id(p) not in inside]
+    return Together(
+        torch.optim.Muon(hidden, learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, learning_rate, betas=betas, weight_decay=weight_decay),
+    )
+
+
+class Together(torch.optim.Optimizer):
+    """Several optimizers as one: their groups and their state are shared, a step is a step of each."""
+
+    def __init__(self, *parts: torch.optim.Optimizer) -> None:
+        super().__init__([group for part in parts for group in part.param_groups], {})
+        self.parts = parts
+        start = 0
+        for part in parts:
+            # The same dictionaries: a learning rate that is set here is set there.
+            part.param_groups = self.param_groups[start : start + len(part.param_groups)]
+            part.state = self.state
+            start += len(part.param_groups)
+
+    def step(self, closure: Callable[[], float] | None = None) -> Any:  # type: ignore[override]
+        for part in self.parts:
+            part.step()
+        return None
