@@ -6,12 +6,14 @@ Belongs here: paths and how they are found. Does not belong here: what is inside
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from kimi_pipeline.errors import UserError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+LEAST_FREE_MIB = 200  # less, and a run would end in the middle of it
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Home:
         return f"sqlite:///{self.root / 'mlflow.db'}"
 
     def prepare(self) -> Home:
-        """Create the folders. Raises UserError where the place cannot be written."""
+        """Create the folders. Raises UserError where the place cannot be written or has hardly any space left."""
         try:
             for folder in (self.lake, self.checkpoints, self.recipes, self.jobs, self.reports, self.dagster):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -65,4 +67,7 @@ class Home:
             raise UserError(
                 f"cannot write to {self.root} ({error.strerror}): set KIMI_HOME to a writable folder"
             ) from error
+        free = shutil.disk_usage(self.root).free / 2**20
+        if free < LEAST_FREE_MIB:
+            raise UserError(f"only {free:.0f} MiB are free at {self.root}: free disk space or move KIMI_HOME")
         return self

@@ -6,8 +6,10 @@ Does not belong here: which tables there are (`tables.py`) and what their rows m
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
@@ -100,19 +102,20 @@ class Lake:
             return 0
         changed = changed.cast(table.schema)
         condition = " and ".join(f'target."{name}" = source."{name}"' for name in table.key)
-        (
-            self.delta(table)
-            .merge(
-                changed,
-                predicate=condition,
-                source_alias="source",
-                target_alias="target",
-                commit_properties=self._properties(table, run_id, reason),
+        with self._room(table):
+            (
+                self.delta(table)
+                .merge(
+                    changed,
+                    predicate=condition,
+                    source_alias="source",
+                    target_alias="target",
+                    commit_properties=self._properties(table, run_id, reason),
+                )
+                .when_matched_update_all()
+                .when_not_matched_insert_all()
+                .execute()
             )
-            .when_matched_update_all()
-            .when_not_matched_insert_all()
-            .execute()
-        )
         return changed.num_rows
 
     def replace(
@@ -128,23 +131,30 @@ class Lake:
         self.root.mkdir(parents=True, exist_ok=True)
         for attempt in range(APPEND_TRIES):
             try:
-                write_deltalake(
-                    self.path(table),
-                    data,
-                    partition_by=list(table.partition_by) or None,
-                    name=table.name,
-                    description=SCHEMA_VERSION.format(table.version),
-                    commit_properties=self._properties(table, run_id, reason),
-                    **options,
-                )
+                with self._room(table):
+                    write_deltalake(
+                        self.path(table),
+                        data,
+                        partition_by=list(table.partition_by) or None,
+                        name=table.name,
+                        description=SCHEMA_VERSION.format(table.version),
+                        commit_properties=self._properties(table, run_id, reason),
+                        **options,
+                    )
                 return
             except CommitFailedError:
                 if attempt == APPEND_TRIES - 1:
                     raise
-            except OSError as error:
-                raise UserError(
-                    f"cannot write table {table.name} in {self.root}: {error}. Free disk space and run again"
-                ) from error
+
+    @contextlib.contextmanager
+    def _room(self, table: Table) -> Iterator[None]:
+        """A full disk as one line. The commit did not happen: files without an entry in the log are no part of a table."""
+        try:
+            yield
+        except (DeltaError, OSError) as error:
+            if "os error 28" not in str(error) and getattr(error, "errno", None) != errno.ENOSPC:
+                raise
+            raise UserError(f"no disk space for table {table.name} in {self.root}: free some and run again") from error
 
     @staticmethod
     def _properties(table: Table, run_id: str, reason: str) -> CommitProperties:

@@ -95,6 +95,8 @@ def _check(profile: Profile) -> None:
         raise UserError("rl_checkpoint needs inference.carrier = 'vllm': an endpoint's weights can't be swapped")
     if profile.inference.tensor_parallel != 1:
         raise UserError("rl runs one vLLM a rank: set inference.tensor_parallel to 1")
+    if profile.rl.temperature <= 0:
+        raise UserError("rl.temperature is 0: k greedy responses are one; set it above 0, usually to 1")
 
 
 class _Loop:

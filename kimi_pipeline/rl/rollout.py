@@ -75,8 +75,6 @@ class RolloutWorker:
     the sample store, since the weights of an iteration have no folder of their own."""
 
     def __init__(self, carrier: VllmCarrier, profile: Profile, reward: Reward, policy: str) -> None:
-        if profile.rl.temperature <= 0:
-            raise UserError("rl.temperature is 0: a greedy policy has nothing to compare; set it above 0, usually 1")
         self._carrier = carrier
         self._profile = profile
         self._reward = reward

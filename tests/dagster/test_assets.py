@@ -113,7 +113,11 @@ def test_a_defect_shows_its_traceback(materialise: Materialise, capsys: pytest.C
     ("mode", "code", "line"),
     [
         ("refuse", 2, "error: model folder nowhere does not exist"),
-        ("crash", 1, "job tests.dagster.fake_job failed with exit code 1: its output is above (in the UI: under stderr)"),
+        (
+            "crash",
+            1,
+            "job tests.dagster.fake_job failed with exit code 1: its output is above (in the UI: under stderr)",
+        ),
         ("killed", 1, "job tests.dagster.fake_job was killed by SIGKILL (out of memory?)"),
     ],
 )

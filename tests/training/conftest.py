@@ -80,13 +80,17 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> str:
     return str(path)
 
 
+def toy_prompt(number: int, digit: int) -> str:
+    return f"Number {number}. Say {digit}."
+
+
 def toy_examples(seed: int, count: int, phase: str) -> list[dict[str, Any]]:
-    """Problems that ask for a digit; the worked answers give a random one, so a policy is right one time in ten."""
+    """Problems that ask for one of two digits; the worked answers give either, so a policy is right half the time."""
     rng = random.Random(seed)
     return [
         {
-            "user_message": f"Say {rng.randrange(10)}.\nReason.",
-            "response": f"{'So ' * rng.randrange(3)}\\boxed{{{rng.randrange(10)}}}",
+            "user_message": f"{toy_prompt(rng.randrange(10), rng.randrange(2))}\nReason.",
+            "response": f"{'So ' * rng.randrange(3)}\\boxed{{{rng.randrange(2)}}}",
             "format": "reasoning",
             "phase": phase,
         }
