@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"Dagster UI on http://{options.host}:{options.port} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    print(
+        f"Dagster UI: http://{options.host}:{options.port}/asset-groups (Ctrl-C ends it)", file=sys.stderr, flush=True
+    )
     return _dagster_dev(options.host, options.port)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from assets import ui
 from assets.launch import launch, main, with_upstream
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import CHECKOUT, Home
@@ -80,8 +82,21 @@ def test_an_unknown_profile_is_one_line(
 ) -> None:
     monkeypatch.setenv("KIMI_PROFILE", "huge")
     monkeypatch.setattr("assets.launch.die_with_parent", lambda: None)  # not of the tests' own process
+    monkeypatch.setattr("assets.launch.heed_signals", lambda: None)
     assert main(["--select", "corpus"]) == 2
     assert capfd.readouterr().err.startswith("error: unknown profile 'huge': choose one of cluster,")
+
+
+def test_a_taken_port_is_one_line(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("assets.ui.die_with_parent", lambda: None)
+    monkeypatch.setattr("assets.ui.heed_signals", lambda: None)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert ui.main(["--port", str(taken.getsockname()[1])]) == 2
+    assert "(Address already in use): choose another --port" in capfd.readouterr().err
 
 
 def test_a_second_run_is_refused(home: Home) -> None:

@@ -15,7 +15,7 @@ from kimi_pipeline.profiles import load_profile
 from kimi_pipeline.tables import PROBLEMS
 from tests.dagster.browser import open_page, running_ui, why_no_browser
 
-RUN_MS = 90_000  # a run in the UI starts a process of its own
+RUN_MS = 180_000  # a run in the UI starts a process of its own
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def browser_or_skip() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_materialise_and_change_a_threshold_in_the_launchpad(browser_or_skip: None, home: Home, tmp_path: Path) -> None:
     lake, defaults = Lake(home.lake), load_profile("smoke", {}).corpora
     with running_ui(tmp_path / "ui.log") as url, open_page(tmp_path / "failed.png") as page:
