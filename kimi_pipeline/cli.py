@@ -174,7 +174,7 @@ def _summary(prompt_set: str, home: Home) -> None:
     found = read_results(lake)
     if found:
         click.echo()
-        show([_result_row(row) for row in found], "Results on held-out problems")
+        _print_results(found)
     click.echo(
         f"\nState is under {home.root}. Look further: `make ui`, `kimi-pipeline sets`, `kimi-pipeline explain ID`."
     )
@@ -188,8 +188,11 @@ def _print_funnel(lake: Any, prompt_set: str | None) -> None:
     show(found["stages"], f"Funnel of {found['version']}")
 
 
-def _result_row(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {"checkpoint": row["checkpoint"][:12]}
+def _print_results(found: list[dict[str, Any]]) -> None:
+    rows = [{k: v for k, v in row.items() if k != "note"} | {"checkpoint": row["checkpoint"][:12]} for row in found]
+    show(rows, "Results on held-out problems")
+    for stage, note in {(row["stage"], row["note"]): None for row in found if row["note"]}:
+        click.echo(f"{stage}: {note}")
 
 
 @main.command()
@@ -265,7 +268,7 @@ def results(as_json: bool) -> None:
     from kimi_pipeline.audit.results import results as read
 
     rows = read(open_lake())
-    emit(rows, as_json, lambda: show([_result_row(r) for r in rows]) if rows else click.echo("no results yet"))
+    emit(rows, as_json, lambda: _print_results(rows) if rows else click.echo("no results yet"))
 
 
 @main.command()

@@ -41,7 +41,7 @@ class Launcher(Protocol):
 
 def write_spec(folder: Path, module: str, spec: dict[str, Any]) -> Path:
     """A fresh folder with the job's spec; returns the spec's path (the result will lie beside it)."""
-    job = folder / f"{module.rsplit('.', 1)[-1]}-{uuid.uuid4().hex[:12]}"
+    job = folder / f"{module.removeprefix('kimi_pipeline.')}-{uuid.uuid4().hex[:12]}"
     job.mkdir(parents=True)
     path = job / "spec.json"
     path.write_text(json.dumps(spec, indent=1, default=str))
@@ -157,6 +157,11 @@ def _pipes() -> Iterator[Any]:
         yield pipes
 
 
+def _unwind(*_: Any) -> None:
+    """Asked to end: what is buffered gets committed on the way out."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
 def job_main(run: Callable[[dict[str, Any], Report], dict[str, Any]]) -> None:
     """The entry point of a job module: reads the spec named on the command line, runs, writes the result atomically."""
     die_with_parent()
@@ -164,10 +169,13 @@ def job_main(run: Callable[[dict[str, Any], Report], dict[str, Any]]) -> None:
     spec = json.loads(path.read_text())
     with _pipes() as pipes:
         report = Report(path.parent.name.rsplit("-", 1)[0], pipes)
+        signal.signal(signal.SIGTERM, _unwind)
         try:
             result = run(spec, report)
         except UserError as error:
             result = {"user_error": str(error)}
+        except SystemExit:
+            os._exit(128 + signal.SIGTERM)
     is_master = os.environ.get("RANK", "0") == "0"
     if is_master:
         scratch = path.with_name(".result.json")

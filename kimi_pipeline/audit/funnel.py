@@ -17,7 +17,8 @@ from kimi_pipeline.reasons import Reason
 def funnel(lake: Lake, name: str | None = None) -> dict[str, Any]:
     """`{"set", "version", "stages": [{"stage", "in", "out", "refused": {reason: n}}]}` of a version."""
     found = manifest(lake, name)
-    return {"set": found["set"], "version": f"{found['set']}@{found['version']}", "stages": found["funnel"]}
+    stages = [{name: stage[name] for name in ("stage", "in", "out", "refused")} for stage in found["funnel"]]
+    return {"set": found["set"], "version": f"{found['set']}@{found['version']}", "stages": stages}
 
 
 BOUNDS: dict[str, tuple[str, float]] = {

@@ -171,7 +171,7 @@ class Learner:
             if fresh:
                 self._keep(batch, log_probs)
             loss = self._loss(batch, log_probs, rows, problems, measured)
-            measured.loss += float(loss)
+            measured.loss += float(loss.detach())
             self._trainer.backward(loss)
         try:
             measured.norms.append(self._trainer.step(learning_rate(iteration, self._settings)))

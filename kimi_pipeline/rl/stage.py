@@ -82,7 +82,7 @@ def train_rl(context: Context) -> Outcome:
 RL_CHECKPOINT = Stage(
     name="rl_checkpoint",
     description="RL by online mirror descent on a prompt set",
-    group="models",
+    group="reinforcement",
     compute=train_rl,
     upstream=("sft_checkpoint", "rl_prompt_set", "decision_ledger"),
     settings=_settings,

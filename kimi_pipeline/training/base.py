@@ -19,8 +19,11 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     """Build and save the model of the profile; returns its digest and number of parameters."""
     from safetensors import safe_open
 
+    from transformers.utils import logging as transformers_logging
+
     from kimi_pipeline.models.tiny import save_tiny
 
+    transformers_logging.disable_progress_bar()
     profile = Profile.model_validate(spec["profile"])
     checkpoint = save_checkpoint(
         Home(Path(spec["home"])).checkpoints,
