@@ -21,6 +21,8 @@ from kimi_pipeline.inference.drawing import JOB, SamplingPass, build_spec, draw
 from kimi_pipeline.inference.request import SampleRequest, Sampling
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.jobs import LocalLauncher, command, write_spec
+from kimi_pipeline.models.tiny import save_tiny
+from kimi_pipeline.profiles.profile import Model
 from kimi_pipeline.stages import Context
 from tests.inference.conftest import WINDOW, problem_table, sampling_pass
 from tests.inference.faulty_gateway import Gateway, by_turns, forward_to
@@ -64,33 +66,27 @@ def test_kill_9_while_vllm_samples_then_again(engine_context: Callable[..., Cont
     assert draw(context, passes).drawn == 0
 
 
-def test_several_checkpoints_and_temperatures_in_one_engine(
-    engine_context: Callable[..., Context], tiny_models: list[Path], carrier: Any
+def test_several_checkpoints_and_temperatures_in_one_job(
+    engine_context: Callable[..., Context], tiny_models: list[Path], carrier: Any, tmp_path: Path
 ) -> None:
+    """Two checkpoints of one shape share an engine by a swap; one of another shape gets an engine of its own."""
     context = engine_context()
     problems = problem_table(20)
+    wider = save_tiny(Model(layers=2, width=96, window=WINDOW), 0, tmp_path / "wider")
+    changes: dict[str, Any] = {"purpose": "evaluation", "samples": 1, "max_tokens": 24}
     passes = [
-        sampling_pass(
-            problems,
-            purpose="evaluation",
-            checkpoint=name,
-            folder=folder,
-            temperature=temperature,
-            samples=1,
-            max_tokens=24,
-        )
-        for name, folder in zip("ab", tiny_models, strict=True)
+        sampling_pass(problems, checkpoint=name, folder=folder, temperature=temperature, **changes)
+        for name, folder in zip("abc", [*tiny_models, wider], strict=True)
         for temperature in (0.0, 1.0)
     ]
     counts = draw(context, passes)
-    assert (counts.drawn, counts.errors) == (80, {})
+    assert (counts.drawn, counts.errors) == (120, {})
     rows = stored(context).values()
     try:
         for name, folder in zip("ab", tiny_models, strict=True):
             carrier.swap(folder)
-            texts = {
-                row["problem_id"]: row["text"] for row in rows if row["checkpoint"] == name and row["temperature"] == 0
-            }
+            greedy = [row for row in rows if row["checkpoint"] == name and row["temperature"] == 0]
+            texts = {row["problem_id"]: row["text"] for row in greedy}
             for request in asked(passes[0], problems):
                 (completion,) = carrier.generate([request])
                 assert texts[request.problem_id] == completion.text
