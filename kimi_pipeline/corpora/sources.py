@@ -159,7 +159,9 @@ def guess_fields(source: Source) -> Fields:
             f"{source.path}: no column looks like the {missing} (columns: {', '.join(columns)}): "
             f"write a .toml source file with [source.fields]"
         )
-    labels: list[str] = [name for name in ("type", "level", "difficulty", "subject", "year", "source") if name in columns]
+    labels: list[str] = [
+        name for name in ("type", "level", "difficulty", "subject", "year", "source") if name in columns
+    ]
     identity = next((name for name in ("id", "unique_id") if name in columns), None)
     return Fields(prompt=prompt, answer=answer, options=first(OPTION_FIELDS), id=identity, labels=labels)
 

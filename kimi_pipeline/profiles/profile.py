@@ -102,7 +102,9 @@ class Sft(Section):
     )
     batch_tokens: Count = Field(4096, description="Tokens of a packed batch")
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(2e-3, description="Peak learning rate, decays by cosine")
-    optimizer: Literal["adamw", "muon"] = Field("adamw", description="muon (ZeRO stage 0 only) learns faster from scratch")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon (ZeRO stage 0 only) learns faster from scratch"
+    )
     zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(1, description="DeepSpeed ZeRO stage")
     epochs: Count = Field(1, description="Passes over the examples")
     max_held_out_loss: Annotated[float, Field(gt=0)] = Field(
@@ -123,11 +125,15 @@ class Rl(Section):
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
         4e-4, description="Learning rate of the policy, independent of tau"
     )
-    warm_up: Annotated[int, Field(ge=0)] = Field(5, description="Iterations over which the learning rate rises; the report is silent")
+    warm_up: Annotated[int, Field(ge=0)] = Field(
+        5, description="Iterations over which the learning rate rises; the report is silent"
+    )
     mini_steps: Count = Field(4, description="Optimizer steps an iteration; with one the regulariser has no gradient")
     reset_optimizer: bool = Field(True, description="Forget the optimizer's moments at each iteration [2.3.1]")
     max_grad_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Gradient norms above it are scaled down")
-    micro_batch_tokens: Count = Field(8192, description="Tokens of a forward pass, padding included; bounds memory, changes no result")
+    micro_batch_tokens: Count = Field(
+        8192, description="Tokens of a forward pass, padding included; bounds memory, changes no result"
+    )
     zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(1, description="DeepSpeed ZeRO stage")
     ranks: Count = Field(1, description="Processes of the training job; on GPUs, one a GPU")
     max_logprob_gap: Annotated[float, Field(gt=0)] = Field(

@@ -18,7 +18,6 @@ from kimi_pipeline.profiles import Profile
 def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     """Build and save the model of the profile; returns its digest and number of parameters."""
     from safetensors import safe_open
-
     from transformers.utils import logging as transformers_logging
 
     from kimi_pipeline.models.tiny import save_tiny

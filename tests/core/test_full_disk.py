@@ -21,7 +21,10 @@ from kimi_pipeline.problems import Problem
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "disk"
     place.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=800k", "tmpfs", place], check=False).returncode:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=800k", "tmpfs", place], check=False).returncode
+    ):
         pytest.skip("mounting a small disk needs root")
     yield place
     subprocess.run(["umount", "-l", place], check=True)

@@ -177,7 +177,7 @@ def test_evaluation_problems_are_held_out(make_context: Callable[..., Context]) 
         st.sampled_from(["question", "answer", "id", "x"]),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-            lambda inner: st.lists(inner),
+            st.lists,
             max_leaves=4,
         ),
     )

@@ -28,7 +28,7 @@ def test_nothing_is_lost_between_ingest_and_set(curation: Callable[..., Curation
         assert stage["in"] == stage["out"] + sum(stage["refused"].values())
         entering = stage["out"]
     assert entering == outcomes["rl_prompt_set"].figures["size"] > 0
-    assert [s["stage"] for s in report["stages"]][0] == "ingest"
+    assert next(s["stage"] for s in report["stages"]) == "ingest"
 
 
 def test_planted_rows_are_treated_as_labelled(curation: Callable[..., Curation]) -> None:
@@ -63,7 +63,7 @@ def test_a_second_run_draws_nothing_and_a_second_set_shares_the_samples(curation
     assert run.asked == asked == samples
     other = run.context.__class__(**{**run.context.__dict__, "prompt_set": "hard"})
     for name in ("rl_prompt_set", "decision_ledger"):
-        outcome = run_stage(run.stages[name], other, run.stages)
+        run_stage(run.stages[name], other, run.stages)
     assert run.asked == asked
     assert [row["set"] for row in versions(run.context.lake)] == ["smoke", "hard"]
     hard = run.context.lake.rows(

@@ -59,7 +59,9 @@ def run_here(tmp_path: Path, spec: dict[str, Any], **changes: Any) -> dict[str, 
 
 
 def test_a_base_that_has_not_learned_stops_the_lineage(tmp_path: Path, sft_spec: dict[str, Any], ranks: Any) -> None:
-    with pytest.raises(UserError, match=r"the base has not learned: held-out loss \d\.\d+ .* raise sft\.clean_examples"):
+    with pytest.raises(
+        UserError, match=r"the base has not learned: held-out loss \d\.\d+ .* raise sft\.clean_examples"
+    ):
         run_here(tmp_path, sft_spec, sft__max_held_out_loss=0.01)
     assert not any((tmp_path / "home" / "checkpoints").iterdir())
 
