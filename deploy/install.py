@@ -89,10 +89,8 @@ def unsupported() -> str | None:
 
 def has_gpu() -> bool:
     """Whether an NVIDIA driver is here: its library or its tool."""
-    return (
-        (ctypes.util.find_library("cuda") is not None
-        and Path("/dev/nvidiactl").exists())
-        or bool(shutil.which("nvidia-smi"))
+    return (ctypes.util.find_library("cuda") is not None and Path("/dev/nvidiactl").exists()) or bool(
+        shutil.which("nvidia-smi")
     )
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from kimi_pipeline.stages import Context
 
 JOB = "kimi_pipeline.inference.sampling_job"
+MOST_EXCLUDED = (
+    0.01  # share of samples that may stay without an answer: one request that always fails must not block all
+)
 
 
 @dataclass(frozen=True)
@@ -125,15 +128,17 @@ def build_spec(context: Context, passes: Sequence[SamplingPass]) -> dict[str, An
 def draw(context: Context, passes: Sequence[SamplingPass]) -> Counts:
     """Draw what is missing of the passes and commit it; samples that are committed already are never drawn again.
 
-    Raises UserError where the job refuses its input (no such folder, an endpoint that answers 401), and where samples
-    got no answer after all retries: figures from part of the samples would look like figures from all.
+    Raises UserError where the job refuses its input (no such folder, an endpoint that answers 401), and where more
+    than `MOST_EXCLUDED` of the samples got no answer after all retries (fewer are excluded and told).
     """
     counts = Counts(**context.launcher.run(JOB, build_spec(context, passes)))
-    if counts.failed:
-        reasons = ", ".join(f"{kind} ({number})" for kind, number in (counts.errors or {}).items())
+    reasons = ", ".join(f"{kind} ({number})" for kind, number in (counts.errors or {}).items())
+    if counts.failed > MOST_EXCLUDED * (counts.failed + counts.drawn + counts.reused):
         raise UserError(
             f"{counts.failed} samples got no answer: {reasons}. Mend that and run again: all others are kept"
         )
+    if counts.failed:
+        context.say(f"  {counts.failed} samples got no answer and are excluded: {reasons}")
     return counts
 
 

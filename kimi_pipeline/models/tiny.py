@@ -20,7 +20,8 @@ FEED_FORWARD = 4  # times the width
 ROPE_BASE = (
     100.0  # the slowest of the 16 waves is 500 tokens long: the window is short, steps are copies at short offsets
 )
-INITIAL_RANGE = 0.08  # standard deviation of fresh weights; 0.02, the usual one, learns half as fast at a width of 64
+# Of fresh weights. 8,000 examples of `register` under AdamW: loss 0.34; with the usual 0.02: 0.62 (one seed each).
+INITIAL_RANGE = 0.08
 VOCABULARY_MULTIPLE = 8  # the embedding's rows are rounded up, so that ZeRO and tensor parallelism can cut it
 
 
