@@ -60,7 +60,7 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     held_out = read_examples(Path(spec["held_out"]), tokenizer, profile.model.window, HELD_OUT)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     home = Home(Path(spec["home"])).prepare()
-    recipe = {name: profile.settings()[name] for name in ("name", "seed", "model", "sft")}
+    recipe = profile.settings()
     with ExitStack() as stack:
         tracker = stack.enter_context(Tracker(home, "sft", spec["run_id"], recipe)) if ranks.is_master else None
         curve = _Curve(report if ranks.is_master else None, tracker)

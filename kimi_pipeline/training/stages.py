@@ -185,6 +185,14 @@ SFT_CHECKPOINT = Stage(
     compute=train_sft,
     upstream=("base_checkpoint", "sft_corpus"),
     settings=lambda context: _model_settings(context) | {"sft": context.profile.sft.model_dump()},
-    code=("kimi_pipeline.training.sft", "kimi_pipeline.training.engine", "kimi_pipeline.training.packing"),
+    code=(
+        "kimi_pipeline.training.sft",
+        "kimi_pipeline.training.supervised",
+        "kimi_pipeline.training.examples",
+        "kimi_pipeline.training.engine",
+        "kimi_pipeline.training.optimizers",
+        "kimi_pipeline.training.packing",
+        "kimi_pipeline.training.policy",
+    ),
     kinds=("deepspeed", "mlflow"),
 )
