@@ -266,6 +266,13 @@ def table_digest(data: pa.Table) -> str:
     return digest([data.column_names, found[0] if found else None, data.num_rows])
 
 
+def content_digest(table: Table, rows: Iterable[dict[str, Any]]) -> str:
+    """The digest that rows will have in their table: volatile columns left out."""
+    names = [name for name in table.schema.names if name not in table.volatile]
+    schema = pa.schema([table.schema.field(name) for name in names])
+    return table_digest(pa.Table.from_pylist([{name: row[name] for name in names} for row in rows], schema=schema))
+
+
 def as_json(value: Any) -> str:
     """Compact JSON for evidence, parameter and manifest columns."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)

@@ -12,15 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from kimi_pipeline import tables
-from kimi_pipeline.curation.difficulty import VERDICTS
-from kimi_pipeline.curation.scope import fit_problems
-from kimi_pipeline.inference.drawing import SamplingPass, draw
-from kimi_pipeline.inference.templates import TEMPLATES
-from kimi_pipeline.lake import table_digest
+from kimi_pipeline.curation.asking import CODE, UPSTREAM, VERDICTS, ask
+from kimi_pipeline.lake import content_digest
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.math_rules import canonical
-from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
-from kimi_pipeline.training.stages import SFT_CHECKPOINT
+from kimi_pipeline.stages import Context, Outcome, Stage
 
 GUESSES = f"""
     with guesses as (
@@ -68,34 +64,22 @@ def by_chance(problems: pa.Table, guesses: int) -> dict[str, float]:
 def estimate_guessability(context: Context) -> Outcome:
     """Draw guesses round by round (a problem leaves at its first hit), then note where each was hit."""
     curation = context.profile.curation
-    checkpoint = require_outcome(SFT_CHECKPOINT, context).outputs
-    problems = fit_problems(context)
-    drawn = draw(
+    asked = ask(
         context,
-        [
-            SamplingPass(
-                purpose="guess",
-                checkpoint=checkpoint["digest"],
-                folder=checkpoint["folder"],
-                problems=problems,
-                template=curation.template,
-                format="guess",
-                temperature=curation.guess_temperature,
-                max_tokens=curation.guess_max_tokens,
-                samples=curation.guesses,
-                stop_at_first_correct=True,
-            )
-        ],
+        "guess",
+        "guess",
+        temperature=curation.guess_temperature,
+        max_tokens=curation.guess_max_tokens,
+        samples=curation.guesses,
+        stop_at_first_correct=True,
     )
-    template = TEMPLATES[curation.template].id("guess")
-    key = [checkpoint["digest"], template, curation.guess_temperature, curation.guess_max_tokens, curation.guesses]
-    found = context.lake.rows(GUESSES, key, asked=problems.select(["problem_id"]))
-    chance = by_chance(problems, curation.guesses)
+    found = context.lake.rows(GUESSES, asked.key, asked=asked.problems.select(["problem_id"]))
+    chance = by_chance(asked.problems, curation.guesses)
     rows = [
         {
             "problem_id": row["problem_id"],
-            "checkpoint": checkpoint["digest"],
-            "template": template,
+            "checkpoint": asked.checkpoint,
+            "template": asked.template,
             "attempts": row["attempts"],
             "excluded": 0 if row["hit_at"] else curation.guesses - row["attempts"],
             "hit_at": row["hit_at"],
@@ -104,22 +88,18 @@ def estimate_guessability(context: Context) -> Outcome:
         }
         for row in found
     ]
-    context.lake.upsert(tables.GUESSABILITY, rows, run_id=context.run_id, reason=f"guesses of {checkpoint['digest']}")
-    names = [name for name in tables.GUESSABILITY.schema.names if name not in tables.GUESSABILITY.volatile]
-    schema = pa.schema([tables.GUESSABILITY.schema.field(name) for name in names])
+    context.lake.upsert(tables.GUESSABILITY, rows, run_id=context.run_id, reason=f"guesses of {asked.checkpoint}")
     hits = sum(row["hit_at"] is not None for row in rows)
     return Outcome(
-        data_version=table_digest(pa.Table.from_pylist(rows, schema=schema)),
+        data_version=content_digest(tables.GUESSABILITY, rows),
         figures={
             "problems": len(rows),
             "guessed": hits,
             "guessed_share": round(hits / len(rows), 4) if rows else None,
             "expected_by_chance": round(sum(chance.values()) / len(rows), 4) if rows else None,
-            "samples_drawn": drawn.drawn,
-            "samples_reused": drawn.reused,
-            "seconds": round(drawn.seconds, 1),
+            **asked.figures(),
         },
-        outputs={"checkpoint": checkpoint["digest"], "template": template},
+        outputs={"checkpoint": asked.checkpoint, "template": asked.template},
         preview=[row for row in rows if row["hit_at"]][:5],
     )
 
@@ -129,9 +109,9 @@ GUESSABILITY = Stage(
     description="Guess each answer without reasoning; right within the allowed attempts marks it easy to hack",
     group="difficulty",
     compute=estimate_guessability,
-    upstream=("corpus", "duplicates", "evaluability", "contamination", "sft_checkpoint"),
+    upstream=UPSTREAM,
     settings=_settings,
-    code=(__name__, "kimi_pipeline.rewards.math_rules", "kimi_pipeline.inference.templates"),
+    code=(__name__, *CODE),
     tables=(tables.GUESSABILITY, tables.SAMPLES),
     kinds=("vllm", "deltalake"),
 )

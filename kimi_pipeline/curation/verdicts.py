@@ -52,7 +52,11 @@ def conclude(context: Context, stage: str, table: Table, rule: str) -> Outcome:
     rows: list[dict[str, Any]] = verdicts.to_pylist()
     decisions = [
         Decision(
-            stage, row["problem_id"], row["verdict"], Reason(row["reason_code"]), {"rule": rule, "at": row["evidence"]}
+            stage,
+            row["problem_id"],
+            row["verdict"],
+            Reason(row["reason_code"]),
+            {"rule": rule} | ({"at": row["evidence"]} if row["evidence"] else {}),
         )
         for row in rows
     ]

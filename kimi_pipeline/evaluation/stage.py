@@ -8,15 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from kimi_pipeline import tables
 from kimi_pipeline.corpora.builtin import EVALUATION_SET
-from kimi_pipeline.curation.difficulty import VERDICTS
+from kimi_pipeline.curation.asking import VERDICTS
 from kimi_pipeline.inference.drawing import SamplingPass, draw
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.intervals import wilson
-from kimi_pipeline.lake import table_digest
+from kimi_pipeline.lake import content_digest
 from kimi_pipeline.plots import bars
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rl.stage import RL_CHECKPOINT
@@ -101,7 +99,6 @@ def evaluate(context: Context) -> Outcome:
         y="pass@1",
         intervals={name: (row["low"], row["high"]) for name, row in sampled.items()},
     )
-    names = [name for name in tables.RESULTS.schema.names if name not in tables.RESULTS.volatile]
     figures: dict[str, Any] = {}
     for row in rows:
         kind = "greedy" if row["temperature"] == 0 else "pass_at_1"
@@ -109,9 +106,7 @@ def evaluate(context: Context) -> Outcome:
         if row["temperature"]:
             figures[f"{row['stage']}_tokens"] = round(row["tokens_mean"], 1)
     return Outcome(
-        data_version=table_digest(
-            pa.Table.from_pylist(rows, schema=pa.schema([tables.RESULTS.schema.field(n) for n in names]))
-        ),
+        data_version=content_digest(tables.RESULTS, rows),
         figures=figures | {"problems": len(problems), "seconds": round(drawn.seconds, 1)},
         plots={"pass_at_1": plot},
         preview=rows,

@@ -10,6 +10,7 @@ logged in batches. Nothing goes to the network.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import queue
@@ -97,6 +98,7 @@ class Tracker:
         from mlflow.entities import Metric, Param
         from mlflow.tracking.client import MlflowClient
 
+        logging.getLogger("mlflow").setLevel(logging.ERROR)  # it tells of every table of its database
         client = MlflowClient(self._home.mlflow_uri)
         run = client.create_run(
             self._experiment(client), run_name=self._run_id[:12], tags={"kimi.run_id": self._run_id}

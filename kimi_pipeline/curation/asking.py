@@ -1,0 +1,82 @@
+"""Asking the SFT model about the run's fit problems: what difficulty and guessability share.
+
+Belongs here: which checkpoint and template are asked, and the key under which the samples are found again. Does not
+belong here: what is asked (`difficulty.py`, `guessability.py`), how it is drawn (`inference/`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from kimi_pipeline.curation.scope import fit_problems
+from kimi_pipeline.inference.drawing import Counts, SamplingPass, draw
+from kimi_pipeline.inference.templates import TEMPLATES, Format
+from kimi_pipeline.rewards.contract import Status
+from kimi_pipeline.stages import Context, require_outcome
+from kimi_pipeline.training.stages import SFT_CHECKPOINT
+
+UPSTREAM = ("corpus", "duplicates", "evaluability", "contamination", "sft_checkpoint")
+CODE = (
+    __name__,
+    "kimi_pipeline.rewards.math_rules",
+    "kimi_pipeline.rewards.extraction",
+    "kimi_pipeline.inference.templates",
+)
+VERDICTS = (Status.CORRECT, Status.WRONG, Status.NO_ANSWER, Status.UNVERIFIABLE)  # an infrastructure error has none
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked. `key` holds checkpoint, template, temperature, max_tokens and samples: the query's parameters."""
+
+    problems: pa.Table
+    checkpoint: str
+    template: str
+    key: list[Any]
+    drawn: Counts
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "samples_drawn": self.drawn.drawn,
+            "samples_reused": self.drawn.reused,
+            "seconds": round(self.drawn.seconds, 1),
+        }
+
+
+def ask(
+    context: Context,
+    purpose: str,
+    format: Format,
+    *,
+    temperature: float,
+    max_tokens: int,
+    samples: int,
+    stop_at_first_correct: bool = False,
+) -> Asked:
+    """Draw what is missing. Raises UserError as `inference.drawing.draw` does."""
+    checkpoint = require_outcome(SFT_CHECKPOINT, context).outputs
+    problems = fit_problems(context)
+    template = context.profile.curation.template
+    drawn = draw(
+        context,
+        [
+            SamplingPass(
+                purpose=purpose,
+                checkpoint=checkpoint["digest"],
+                folder=checkpoint["folder"],
+                problems=problems,
+                template=template,
+                format=format,
+                temperature=temperature,
+                max_tokens=max_tokens,
+                samples=samples,
+                stop_at_first_correct=stop_at_first_correct,
+            )
+        ],
+    )
+    named = TEMPLATES[template].id(format)
+    key = [checkpoint["digest"], named, temperature, max_tokens, samples]
+    return Asked(problems, checkpoint["digest"], named, key, drawn)
