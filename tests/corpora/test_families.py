@@ -114,12 +114,12 @@ def test_noise_makes_some_answers_wrong_and_zero_noise_uses_no_randomness(family
     assert all(family.solution(item, Random(1)) == family.solution(item, Random(2)) for item in drawn)
 
 
-def test_noisy_solutions_hold_checks_and_restatements_and_clean_ones_none():
+def test_noisy_solutions_hold_plans_checks_and_restatements_and_clean_ones_none():
     rng = Random(0)
     drawn = [FAMILIES["register"].draw(rng) for _ in range(200)]
     noisy = "\n".join(FAMILIES["register"].solution(item, rng, 0.1) for item in drawn)
     clean = "\n".join(FAMILIES["register"].solution(item, rng) for item in drawn)
-    for mark in ("Again ", "Now no change"):
+    for mark in ("Plan:", "Again ", "Now no change"):
         assert mark in noisy
         assert mark not in clean
 

@@ -89,7 +89,7 @@ class Family(Protocol):
         """A worked response: reasoning lines, then `\\boxed{ANSWER}`.
 
         With `noise` 0 it is the plain, right solution. Else each step slips with probability `noise` (one digit or
-        letter wrong, carried on, so the answer may be wrong) and checks and restatements appear.
+        letter wrong, carried on, so the answer may be wrong) and plans, checks and restatements appear.
         """
         ...
 

@@ -35,7 +35,7 @@ COIN = StepFamily(
     draw_detail=lambda rng: str(rng.randrange(1000, 3000)),
     guessable=True,
     wording=(
-        ("A coin of the year {detail}", "Which side is up if it begins with {start}?"),
-        ("On a table, a coin of the year {detail}", "Find the side that is up after a start with {start}."),
+        ("A coin of the year {detail} shows {start}", "Which side is up?"),
+        ("On a table, a coin of the year {detail} shows {start}", "Find the side that is up now."),
     ),
 )

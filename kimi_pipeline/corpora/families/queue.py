@@ -44,7 +44,7 @@ QUEUE = StepFamily(
     draw_start=draw_line,
     slip=slip_neighbours,
     wording=(
-        ("Six people stand in a line", "In what order do they stand if the order was {start}?"),
-        ("A line of six people changes", "Find the order, front first, when it was {start}."),
+        ("Six people stand in a line, from front to end: {start}", "In what order do they stand?"),
+        ("From front to end, a line of six people: {start}", "Find the order in which they stand now."),
     ),
 )

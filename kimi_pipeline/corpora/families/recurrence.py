@@ -37,7 +37,7 @@ RECURRENCE = StepFamily(
     slip=slip_digit,
     valid_answer=no_leading_zero,
     wording=(
-        ("Each step makes one more digit modulo 10", "What are the last four digits if the first four are {start}?"),
-        ("A sequence of digits modulo 10 grows", "Find the last four digits, when the first four are {start}."),
+        ("Each step makes a digit modulo 10 of the last four, which are {start}", "What are the last four digits?"),
+        ("The last four digits are {start}, each step makes one more modulo 10", "Find the last four digits."),
     ),
 )

@@ -53,7 +53,7 @@ REGISTER = StepFamily(
     slip=slip_digit,
     valid_answer=no_leading_zero,
     wording=(
-        ("A register of four wheels counts modulo 10", "What number does it show if it begins at {start}?"),
-        ("Four wheels of a register count modulo 10", "Find the number shown after a start at {start}."),
+        ("A register of four wheels, each counting modulo 10, shows {start}", "What number does it show?"),
+        ("Four wheels of a register count modulo 10 and read {start}", "Find the number shown now."),
     ),
 )

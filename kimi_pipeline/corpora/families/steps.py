@@ -6,9 +6,7 @@ are (register.py, recurrence.py, queue.py, coin.py).
 One style for all, so that one tiny model learns them all: a line of the solution is always `WORD STEP gives STATE` and,
 with the project's tokenizer, always takes the same number of tokens within a family. The state before a step
 therefore stands at the same distance from the state after it in every line, and a step is a copy at fixed offsets
-with at most one small change a symbol. For the same reason the prompt ends with the start: the solution's first line
-copies it from the same distance whatever the number of steps. (With the start before the steps, that copy and a line
-with a plan of the steps were what a tiny model got wrong most often.)
+with at most one small change a symbol.
 """
 
 from __future__ import annotations
@@ -23,6 +21,7 @@ ORDINALS = ("First", "Second", "Third", "Fourth", "Fifth")
 
 # What noisy solutions hold beside slips; none of them appears in clean ones.
 CHECK_SHARE = 0.15  # a step is done again on the next line, which repairs a slip
+PLAN_SHARE = 0.3  # a line that lists the steps comes first
 RESTATE_SHARE = 0.1  # a line repeats the state
 
 
@@ -30,8 +29,8 @@ RESTATE_SHARE = 0.1  # a line repeats the state
 class StepFamily:
     """A family of problems: from a drawn start, apply up to five named steps, answer with the last state.
 
-    `wording` holds pairs (before, after): the prompt is `before` (with a drawn detail in place of `{detail}`), one line
-    a step, `after` with the start in place of `{start}`. `draw_start(rng)` gives a state, `steps[name](state)` the
+    `wording` holds pairs (before, after): the prompt is `before` with the start in place of `{start}` (and a drawn
+    detail in place of `{detail}`), one line a step, `after`. `draw_start(rng)` gives a state, `steps[name](state)` the
     next one, `slip(state, rng)` a wrong one. `valid_answer` refuses answers that could be read two ways (a number with
     a leading zero).
     """
@@ -90,6 +89,8 @@ class StepFamily:
         """See `Family.solution`. A check does its step again from the state before, and believes the second result."""
         state = item.start
         lines = []
+        if noise and rng.random() < PLAN_SHARE:
+            lines.append("Plan:" + ",".join(f" {step}" for step in item.steps))
         lines.append(f"Begin with {state}")
         for ordinal, step in zip(ORDINALS, item.steps, strict=False):
             right = self.steps[step](state)
@@ -113,7 +114,7 @@ class StepFamily:
     def _prompt(self, start: str, steps: tuple[str, ...], detail: str, wording: int) -> str:
         before, after = self.wording[wording]
         lines = [f"{ordinal} {step}" for ordinal, step in zip(ORDINALS, steps, strict=False)]
-        return "\n".join([before.replace("{detail}", detail), *lines, after.replace("{start}", start)])
+        return "\n".join([before.replace("{start}", start).replace("{detail}", detail), *lines, after])
 
     def _label(self, start: str, answer: str, level: int) -> Planted | None:
         if self.guessable:
