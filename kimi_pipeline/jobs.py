@@ -157,9 +157,12 @@ def _pipes() -> Iterator[Any]:
         yield pipes
 
 
+class Terminated(BaseException):
+    """The job was asked to end (SIGTERM): what is buffered gets committed on the way out."""
+
+
 def _unwind(*_: Any) -> None:
-    """Asked to end: what is buffered gets committed on the way out."""
-    raise SystemExit(128 + signal.SIGTERM)
+    raise Terminated
 
 
 def job_main(run: Callable[[dict[str, Any], Report], dict[str, Any]]) -> None:
@@ -174,7 +177,7 @@ def job_main(run: Callable[[dict[str, Any], Report], dict[str, Any]]) -> None:
             result = run(spec, report)
         except UserError as error:
             result = {"user_error": str(error)}
-        except SystemExit:
+        except Terminated:
             os._exit(128 + signal.SIGTERM)
     is_master = os.environ.get("RANK", "0") == "0"
     if is_master:
