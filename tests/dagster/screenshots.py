@@ -23,19 +23,9 @@ def take(out: Path) -> list[Path]:
     scratch = Path(tempfile.mkdtemp())
     with running_ui(scratch / "ui.log") as url, open_page(scratch / "failed.png", width=1600, height=1200) as page:
         return [
-            groups(page, url, out / "groups.png"),
             graph(page, url, out / "graph.png"),
             asset(page, url, "rl_prompt_set", out / "asset.png"),
         ]
-
-
-def groups(page: Any, url: str, path: Path) -> Path:
-    """What the UI opens on: the groups and how they follow each other."""
-    _open_lineage(page, url)
-    page.get_by_role("button", name="Hide navigation").click()
-    page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=path)
-    return path
 
 
 def graph(page: Any, url: str, path: Path) -> Path:

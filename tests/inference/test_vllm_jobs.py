@@ -170,7 +170,8 @@ def test_a_real_server_behind_faults(server: str, endpoint_context: Callable[...
         (completion,) = carrier.generate([request])
         assert rows[request.sample_id]["completion_tokens"] == completion.completion_tokens
         assert rows[request.sample_id]["prompt_tokens"] == completion.prompt_tokens
-        assert rows[request.sample_id]["text"] == completion.text
+        # The server decodes as it goes and holds back a character that the token limit cut in two.
+        assert rows[request.sample_id]["text"].rstrip("\ufffd") == completion.text.rstrip("\ufffd")
 
 
 def test_a_wrong_model_name_at_a_real_server(server: str, endpoint_context: Callable[..., Context]) -> None:
