@@ -124,21 +124,6 @@ def test_every_line_of_a_family_has_the_same_number_of_tokens(tokenizer, family)
     assert len(lengths) == 1
 
 
-@pytest.mark.parametrize(
-    "family", [f for f in FAMILIES.values() if isinstance(f, StepFamily)], ids=lambda family: family.name
-)
-def test_the_start_stands_at_one_distance_from_the_response(tokenizer, family):
-    """Whatever the wording and the number of steps, the first line of a solution copies it from the same place."""
-    rng = Random(0)
-    distances = set()
-    for _ in range(100):
-        item = family.draw(rng)
-        _, found, after = TEMPLATES["tiny"].user_message(item.prompt, "reasoning").rpartition(item.start)
-        assert found
-        distances.add(len(ids(tokenizer, after)))
-    assert len(distances) == 1
-
-
 def test_a_megabyte_is_cut_in_seconds(tokenizer):
     text = "What is the sum" + " + 1" * 250_000
     assert len(ids(tokenizer, text)) > 500_000
