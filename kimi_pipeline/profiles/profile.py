@@ -118,6 +118,26 @@ class Rl(Section):
     samples: Annotated[int, Field(ge=2)] = Field(8, description="Responses a problem, k")
     temperature: Temperature = Field(1.0, description="Sampling temperature of rollouts")
     max_tokens: Count = Field(120, description="Longest response, in tokens")
+    segment_tokens: int | None = Field(
+        None, ge=1, description="Tokens a response may grow by in an iteration [2.6.2]; empty: to its end"
+    )
+    max_staleness: Annotated[int, Field(ge=0)] = Field(
+        8, description="Segments sampled more iterations ago are context alone, not in the loss"
+    )
+    repetition_tokens: Annotated[int, Field(ge=0)] = Field(
+        0, description="Longest pattern that counts as repetition and ends a response early; 0 is off [2.6.2]"
+    )
+    repetition_times: Annotated[int, Field(ge=2)] = Field(8, description="How often in a row the pattern must come")
+    reward_seconds: Annotated[float, Field(gt=0)] = Field(
+        60, description="Longest wait for one group's reward; then once more, then the group is excluded"
+    )
+    phase_seconds: Annotated[float, Field(gt=0)] = Field(
+        1800, description="A rank that stays longer in one phase is taken for hung: the job stops and names it"
+    )
+    kept_iterations: Count = Field(3, description="Iteration checkpoints that stay, to resume from")
+    changed_set: Literal["refuse", "restart"] = Field(
+        "refuse", description="When the prompt set changed under an unfinished run: say how, or start the run anew"
+    )
     tau: Annotated[float, Field(gt=0)] = Field(
         0.3, description="Weight of the KL to the iteration's reference policy [2.3.1]"
     )
@@ -129,6 +149,43 @@ class Rl(Section):
         5, description="Iterations over which the learning rate rises; the report is silent"
     )
     mini_steps: Count = Field(4, description="Optimizer steps an iteration; with one the regulariser has no gradient")
+    objective: Literal["mirror_descent", "rest", "grpo"] = Field(
+        "mirror_descent", description="The loss: the report's, or one of its rivals for comparison"
+    )
+    clip: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="Objective grpo alone: token ratios beyond 1 +- clip earn nothing more"
+    )
+    loss_on: Literal["current", "all"] = Field(
+        "current", description="Segments of a partial rollout in the loss: the last one, or all [2.6.2]"
+    )
+    length_weight: Annotated[float, Field(ge=0, lt=2)] = Field(
+        0.0, description="Weight of the length reward [2.3.3]; 0 is off; below 2 right stays above wrong"
+    )
+    length_from: Count = Field(
+        20, description="First iteration with the length reward, at once in full: its warm-up [2.3.3]"
+    )
+    repetition_penalty: Share = Field(
+        0.0, description="Taken off the reward of a response that was stopped for repeating itself; 0 is off [2.6.2]"
+    )
+    sampling: Literal["uniform", "curriculum", "prioritized"] = Field(
+        "uniform", description="Which problems an iteration takes [2.3.4]"
+    )
+    curriculum_from: Count = Field(
+        24, description="First iteration of the curriculum's second part, with hard problems alone [2.3.4, figure 9]"
+    )
+    hard_below: Share = Field(0.3, description="A problem is hard at this pass rate or below; the report is silent")
+    prior_strength: Annotated[float, Field(ge=0)] = Field(
+        10.0, description="Samples that a problem's first pass rate counts as when its success rate is estimated"
+    )
+    evidence_kept: Share = Field(
+        0.5, description="Share of a problem's earlier evidence that remains when new comes in: the policy changes"
+    )
+    priority_floor: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.05, description="Smallest priority of a problem, so that solved ones return; 1 is uniform"
+    )
+    unsolved_patience: Count = Field(
+        64, description="Tries in a row without success after which a problem's priority falls, as one over the tries"
+    )
     reset_optimizer: bool = Field(True, description="Forget the optimizer's moments at each iteration [2.3.1]")
     max_grad_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Gradient norms above it are scaled down")
     micro_batch_tokens: Count = Field(

@@ -36,11 +36,20 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One response of a group: its text, its length in tokens, and whether it ended by itself."""
+    """One response of a group: its text, the length of the whole of it in tokens, and how it ended.
+
+    `finished`: by itself. Otherwise it was cut, and `repeats` says whether that was for repeating itself [2.6.2].
+    Raises ValueError for one that is both.
+    """
 
     text: str
     tokens: int
     finished: bool = True
+    repeats: bool = False
+
+    def __post_init__(self) -> None:
+        if self.finished and self.repeats:
+            raise ValueError("a response that was stopped for repeating itself has not finished")
 
 
 @dataclass(frozen=True, slots=True)
