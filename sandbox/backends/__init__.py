@@ -1,0 +1,1 @@
+"""Backends: what makes workers. One module each; `workers.py` says what they owe."""
