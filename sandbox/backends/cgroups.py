@@ -55,6 +55,11 @@ class Cgroups:
         if version == 2:
             _enable(parents["memory"])
 
+    @property
+    def parents(self) -> list[str]:
+        """The folders in which our groups lie."""
+        return list(dict.fromkeys(str(folder) for folder in self._parents.values()))
+
     def create(self, name: str, ceiling: Ceiling) -> Group:
         """A new group with its limits set. Raises SandboxError where the kernel refuses one."""
         folders = {controller: parent / name for controller, parent in self._parents.items()}
@@ -99,6 +104,12 @@ class Group:
     def entrances(self) -> list[str]:
         """The files that a process writes `0` or its id into to join."""
         return [str(folder / "cgroup.procs") for folder in self._folders.values()]
+
+    def views(self) -> list[tuple[str, str]]:
+        """(folder, place inside): what a room may see of its own group, where an engine's container sees it."""
+        if self.version == 2:
+            return [(str(self._folders["memory"]), "/sys/fs/cgroup")]
+        return [(str(folder), f"/sys/fs/cgroup/{controller}") for controller, folder in self._folders.items()]
 
     def limit(self, ceiling: Ceiling) -> None:
         """Set the limits. Raises OSError where the kernel refuses."""
@@ -201,6 +212,15 @@ def stale(mounts: str | None = None) -> list[Path]:
             if number.isdigit() and not Path(f"/proc/{number}").exists():
                 found.append(folder)
     return found
+
+
+def sweep(parent: Path) -> None:
+    """Kill and remove what lies in a parent that `stale` found, and the parent."""
+    for entry in parent.iterdir():
+        if entry.is_dir():
+            with contextlib.suppress(SandboxError):
+                Group(1, entry.name, {"any": entry}).remove()
+    _remove(parent)
 
 
 def _hierarchies(mounts: str) -> tuple[dict[str, tuple[Path, str]], tuple[Path, str] | None]:

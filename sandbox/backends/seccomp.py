@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import socket
 
 from sandbox.errors import BackendUnavailable
 
@@ -56,9 +57,9 @@ sendmmsg sendmsg sendto setsockopt shmat shmctl shmdt shmget shutdown socketpair
 ALLOWED = " ".join((FILES, WAITING, MEMORY, PROCESSES, TIME_AND_IDENTITY, MESSAGES)).split()
 
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
-_NOT_EQUAL, _EQUAL, _MASKED_EQUAL = 1, 4, 7
+_EQUAL, _MASKED_EQUAL = 4, 7
 _NAMESPACES = 0x7E020000  # every CLONE_NEW*: time, mount, cgroup, uts, ipc, user, pid, network
-_AF_NETLINK, _AF_ALG, _AF_VSOCK = 16, 38, 40
+_FAMILIES = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
 _PERSONALITIES = (0x0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)  # Linux, 32 bit, without randomisation of uname, asking
 
 
@@ -86,8 +87,8 @@ def compile_filter() -> bytes:
         _rule(library, context, _ERRNO | errno.ENOSYS, "clone3")
         for value in _PERSONALITIES:
             _rule(library, context, _ALLOW, "personality", _Comparison(0, _EQUAL, value, 0))
-        unwanted = (_AF_NETLINK, _AF_ALG, _AF_VSOCK)
-        _rule(library, context, _ALLOW, "socket", *(_Comparison(0, _NOT_EQUAL, family, 0) for family in unwanted))
+        for family in _FAMILIES:
+            _rule(library, context, _ALLOW, "socket", _Comparison(0, _EQUAL, family, 0))
         return _exported(library, context)
     finally:
         library.seccomp_release(context)
