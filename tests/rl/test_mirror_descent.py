@@ -119,10 +119,37 @@ def test_the_regulariser_has_no_gradient_at_the_reference_and_one_after_a_step(p
     assert float(regulariser(stepped).abs().max()) > 1e-4
 
 
-def test_the_size_of_the_policy_gradient_does_not_depend_on_tau(policies: Any) -> None:
+def test_the_gradient_of_the_regulariser_is_tau_times_the_log_ratio_of_the_sequence(policies: Any) -> None:
+    """(tau / 2) grad rho^2 = tau rho grad rho, over k and the number of problems; rho is a sum, so every token of a
+    response is pulled back by the same amount, however far that very token has moved."""
+    theta, reference = policies
+    sizes = md.group_sizes(torch.tensor(GROUPS), 2)[torch.tensor(GROUPS)]
+    tokens = token_log_probs(theta).requires_grad_()
+    ratios = md.log_ratios(tokens, token_log_probs(reference), rows(), len(RESPONSES))
+    md.surrogate_loss(ratios, torch.zeros(6), sizes, 2, TAU).backward()
+    sums = [
+        sum(float(a - b) for a, b, row in zip(tokens, token_log_probs(reference), rows(), strict=True) if row == i)
+        for i in range(len(RESPONSES))
+    ]
+    expected = [TAU * sums[row] / float(sizes[row]) / 2 for row in rows()]
+    assert tokens.grad is not None
+    assert tokens.grad.tolist() == pytest.approx(expected)
+
+
+def test_the_first_step_does_not_depend_on_tau(policies: Any) -> None:
+    """At the reference there is only the policy gradient: with the mean baseline tau is not in it at all, whatever the
+    learning rate; minimising the report's square itself would make the step 2 tau times as long."""
     theta, _ = policies
     for tau in (0.01, 10.0):
         torch.testing.assert_close(gradient_of(theta, theta, tau=tau), gradient_of(theta, theta))
+
+
+def test_away_from_the_reference_tau_weighs_the_regulariser_and_nothing_else(policies: Any) -> None:
+    """The gradient is a + tau b: three values of tau lie on a line."""
+    theta, reference = policies
+    low, middle, high = (gradient_of(theta, reference, tau=tau) for tau in (0.1, 0.5, 0.9))
+    torch.testing.assert_close((low + high) / 2, middle)
+    assert float((high - low).abs().max()) > 1e-2
 
 
 def test_log_ratios_are_sums_over_tokens_not_means() -> None:
