@@ -14,14 +14,22 @@ INSIDE = ("frames", "meter", "cleaning", "zygote", "agent")
 """The modules that run inside a worker. They import one another and the standard library, nothing else."""
 
 BOOTSTRAP = """
-import os, sys
+import os, resource, sys
+soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+most = 1 << 30 if hard == -1 else min(hard, 1 << 30)
+if soft != -1 and soft < most:
+    resource.setrlimit(resource.RLIMIT_STACK, (most, hard))
+    os.execv(sys.executable, sys.orig_argv)
 def exactly(size, got=b""):
     while len(got) < size:
         got += os.read(0, size - len(got)) or sys.exit(0)
     return got
 exec(compile(exactly(int(exactly(12))), "agent", "exec"))
 """
-"""Reads twelve digits of length and so many bytes from stdin, unbuffered, and runs them; frames follow."""
+"""Reads twelve digits of length and so many bytes from stdin, unbuffered, and runs them; frames follow.
+
+The stack limit must be high when the interpreter starts: the kernel lays out memory by it, and programs that the zygote
+forks keep that layout."""
 
 _LOADER = """
 import importlib.abc, importlib.util, json, sys, types

@@ -23,7 +23,7 @@ Belongs here: the two protocols, the constants of a room, the greeting. Does not
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from sandbox import bundle, frames
@@ -31,8 +31,15 @@ from sandbox.errors import WorkerGone
 from sandbox.frames import Decoder, FrameError, Kind
 from sandbox.verdicts import WorkerSize
 
-AGENT_COMMAND = ("/usr/bin/python3", "-I", "-B", "-c", bundle.BOOTSTRAP)
-"""What process 1 of a worker runs. It reads the agent's text from stdin, so no image holds a stale agent."""
+AGENT_COMMAND = (
+    *("/usr/bin/env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "PYTHONHASHSEED=0"),
+    *("/usr/bin/python3", "-s", "-P", "-B", "-c", bundle.BOOTSTRAP),
+)
+"""What process 1 of a worker runs. It reads the agent's text from stdin, so no image holds a stale agent. Hashes are
+not randomised: the order of a set must not decide a verdict."""
+
+STACK_BYTES = 1 << 30
+"""The stack limit, soft and hard, under which a backend should start the agent; the agent raises a lower one itself."""
 
 SCRATCH = ("/tmp", "/dev/shm")
 """Where programs may write. Emptied between inputs; the first is their working directory."""
@@ -138,7 +145,7 @@ class Channel:
         return header, blobs
 
 
-def greet(worker: Worker, preload: tuple[str, ...], timeout: float) -> Channel:
+def greet(worker: Worker, size: WorkerSize, preload: tuple[str, ...], timeout: float) -> Channel:
     """Sends a fresh worker its agent and settings and waits until it is ready. Raises WorkerGone."""
     channel = Channel(worker, Decoder())
     worker.send(bundle.agent_text())
@@ -148,6 +155,7 @@ def greet(worker: Worker, preload: tuple[str, ...], timeout: float) -> Channel:
         "box": BOX,
         "packages": PACKAGES,
         "preload": list(preload),
+        "size": asdict(size),
     }
     channel.send(Kind.HELLO, frames.pack(hello))
     channel.expect(Kind.READY, timeout)

@@ -1,0 +1,303 @@
+"""The Docker backend: a worker is a container, spoken to over one attached socket.
+
+Belongs here: containers, the engine (local or remote), the demultiplexing of an attached stream. Does not belong here:
+frames, pools, verdicts. docker-py is imported here and nowhere else.
+
+A container has no network, a read-only root, no capability but SETUID and SETGID, no_new_privs, the engine's default
+seccomp profile, limits on memory (no swap), pids and cpu, and three tmpfs of stated size and inodes. It removes itself
+when its stdin ends, so a host that dies leaves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import struct
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import LogConfig, Mount, Ulimit
+
+from sandbox import workers
+from sandbox.errors import BackendUnavailable, WorkerGone
+from sandbox.verdicts import WorkerSize
+
+DEFAULT_IMAGE = "kimi-sandbox:latest"
+LABEL = "sandbox.backend"
+"""Each container carries it; its value is the instance of the backend that made it."""
+
+_HEADER = struct.Struct(">BxxxL")  # the engine's own framing: stream (1 stdout, 2 stderr), length
+_FIRST_UID, _UIDS = 100_000, 50_000
+_SEND_SECONDS = 120.0
+
+
+class DockerBackend:
+    """Workers as containers.
+
+    `base_url` is the engine (`unix:///run/docker.sock`, `tcp://host:2376`); None takes DOCKER_HOST, else the usual
+    socket. `runtime` is one that the engine knows (runc, crun, runsc); None takes its default. `packages` is a folder
+    of Python packages on the engine's machine. Raises BackendUnavailable that names the setting and the fix.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        image: str = DEFAULT_IMAGE,
+        runtime: str | None = None,
+        size: WorkerSize | None = None,
+        packages: Path | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        self.size = size or WorkerSize()
+        self.instance = uuid.uuid4().hex
+        self._base_url, self._timeout = base_url, timeout
+        self._runtime, self._packages = runtime, packages
+        self._threads = threading.local()
+        self._clients: list[docker.APIClient] = []
+        self._lock = threading.Lock()
+        self._live: dict[str, DockerWorker] = {}
+        self._graves: set[str] = set()
+        self._next_uid = 0
+        try:
+            information = self._api().info()
+            self.image: str = self._api().inspect_image(image)["Id"]
+        except ImageNotFound as error:
+            raise BackendUnavailable(
+                f"image {image} is not in the engine: build it with `python -m sandbox.image --tag {image}`"
+            ) from error
+        except (DockerException, requests.RequestException) as error:
+            raise BackendUnavailable(self._why(error)) from error
+        if runtime is not None and runtime not in information["Runtimes"]:
+            known = ", ".join(sorted(information["Runtimes"]))
+            raise BackendUnavailable(f"runtime {runtime!r} is unknown to the engine: it has {known}")
+        self.host_memory_mb = int(information["MemTotal"]) // 2**20
+        if packages is not None and base_url is None and not packages.is_dir():
+            raise BackendUnavailable(f"packages {packages} is no folder")
+
+    def start(self) -> DockerWorker:
+        """A container whose agent runs. Raises BackendUnavailable when the engine can't make one."""
+        self._sweep()
+        api, identity = self._api(), ""
+        try:
+            uid = self._uid()
+            identity = api.create_container(
+                self.image,
+                entrypoint=list(workers.AGENT_COMMAND),
+                user="0:0",
+                hostname="sandbox",
+                working_dir="/",
+                stdin_open=True,
+                environment={},
+                labels={LABEL: self.instance},
+                host_config=self._host_config(api),
+            )["Id"]
+            # one client is enough: the engine ends stdin when the attached stream goes
+            attached = api.attach_socket(identity, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+            worker = DockerWorker(self, identity, uid, attached)
+            with self._lock:
+                self._live[identity] = worker
+            api.start(identity)
+        except (DockerException, requests.RequestException, OSError) as error:
+            if identity:
+                self.bury(identity)
+            raise BackendUnavailable(self._why(error)) from error
+        return worker
+
+    def bury(self, identity: str) -> None:
+        """Removes a container. Where the engine doesn't answer, it is tried again at the next start and at close."""
+        with self._lock:
+            self._live.pop(identity, None)
+            self._graves.add(identity)
+        with contextlib.suppress(DockerException, requests.RequestException):
+            self._remove(identity)
+
+    def close(self) -> None:
+        """Ends all workers, waits until the engine has forgotten them."""
+        with self._lock:
+            workers_left = list(self._live.values())
+        for worker in workers_left:
+            worker.kill()
+        self._sweep()
+        with self._lock:
+            clients, self._clients = self._clients, []
+        for client in clients:
+            client.close()
+        self._threads = threading.local()
+
+    def leftovers(self) -> list[str]:
+        """Ids of containers of this instance that belong to no live worker."""
+        try:
+            rows = self._api().containers(all=True, filters={"label": f"{LABEL}={self.instance}"})
+        except (DockerException, requests.RequestException) as error:
+            raise BackendUnavailable(self._why(error)) from error
+        with self._lock:
+            return [row["Id"] for row in rows if row["Id"] not in self._live]
+
+    def _host_config(self, api: docker.APIClient) -> dict[str, Any]:
+        size = self.size
+        memory = workers.memory_budget_mb(size) << 20
+        place = f"rw,nosuid,nodev,size={size.disk_mb}m,nr_inodes={size.files + 1}"
+        config: dict[str, Any] = api.create_host_config(
+            network_mode="none",
+            read_only=True,
+            cap_drop=["ALL"],
+            cap_add=["SETUID", "SETGID"],
+            security_opt=["no-new-privileges"],
+            mem_limit=memory,
+            memswap_limit=memory,
+            pids_limit=workers.pids_budget(size),
+            nano_cpus=int(size.cpus * 1e9),
+            tmpfs={
+                **dict.fromkeys(workers.SCRATCH, f"{place},noexec,mode=1777"),
+                workers.BOX: f"{place},exec,mode=0755",
+            },
+            ulimits=[
+                Ulimit(name="stack", soft=workers.STACK_BYTES, hard=workers.STACK_BYTES),
+                Ulimit(name="core", soft=0, hard=0),
+            ],
+            log_config=LogConfig(type="none"),
+            ipc_mode="private",
+            auto_remove=True,
+            runtime=self._runtime,
+            mounts=[Mount(workers.PACKAGES, str(self._packages), type="bind", read_only=True)]
+            if self._packages
+            else [],
+        )
+        return config
+
+    def _uid(self) -> int:
+        """A uid for programs that no live worker of this backend has: the kernel counts some limits by uid."""
+        with self._lock:
+            used = {worker.test_uid for worker in self._live.values()}
+            offset = int(self.instance[:8], 16)
+            while True:
+                self._next_uid += 1
+                uid = _FIRST_UID + (offset + self._next_uid) % _UIDS
+                if uid not in used:
+                    return uid
+
+    def _api(self) -> docker.APIClient:
+        """This thread's client: docker-py promises nothing on sharing one."""
+        client = getattr(self._threads, "client", None)
+        if client is None:
+            if self._base_url is None:
+                settings = docker.utils.kwargs_from_env()
+            else:
+                settings = {**docker.utils.kwargs_from_env(), "base_url": self._base_url}
+            client = docker.APIClient(version="auto", timeout=self._timeout, **settings)
+            with self._lock:
+                self._clients.append(client)
+            self._threads.client = client
+        return client
+
+    def _sweep(self) -> None:
+        with self._lock:
+            graves = list(self._graves)
+        for identity in graves:
+            with contextlib.suppress(DockerException, requests.RequestException):
+                self._remove(identity)
+
+    def _remove(self, identity: str) -> None:
+        """Removes a container and waits until it is gone; it may be on its own way already."""
+        api, until = self._api(), time.monotonic() + 15
+        while True:
+            try:
+                api.remove_container(identity, force=True, v=True)
+            except NotFound:
+                break
+            except APIError as error:
+                if error.status_code != 409 or time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
+        with self._lock:
+            self._graves.discard(identity)
+
+    def _why(self, error: Exception) -> str:
+        engine = self._base_url or docker.utils.kwargs_from_env().get("base_url") or "unix:///var/run/docker.sock"
+        text = str(error)
+        setting = "engine" if self._base_url else "DOCKER_HOST"
+        if "PermissionError" in text or "Permission denied" in text:
+            return f"no permission on the engine at {engine}: join the group of its socket, or set {setting} to another"
+        if "FileNotFoundError" in text or "Connection refused" in text or "ConnectionRefused" in text:
+            return f"no engine answers at {engine}: start one (deploy/engine.sh), or set {setting} to where it listens"
+        return f"the engine at {engine} ({setting}): {text}"
+
+
+class DockerWorker:
+    """A container and the socket attached to its agent."""
+
+    def __init__(self, backend: DockerBackend, identity: str, test_uid: int, attached: Any) -> None:
+        self.identity = identity[:12]
+        self.test_uid = test_uid
+        self._backend, self._id = backend, identity
+        self._attached = attached
+        self._socket: socket.socket = getattr(attached, "_sock", attached)
+        self._socket.settimeout(_SEND_SECONDS)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self._buffer = bytearray()
+        self._complaint = b""
+        self._killed = threading.Lock()
+
+    def send(self, data: bytes) -> None:
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise WorkerGone(self._last_words(f"sending failed ({error})")) from error
+
+    def receive(self, timeout: float) -> bytes:
+        until = time.monotonic() + timeout
+        while True:
+            try:
+                ready = self._poll.poll(max(0.0, until - time.monotonic()) * 1000)
+                data = self._socket.recv(1 << 18) if ready else None
+            except (OSError, ValueError) as error:
+                raise WorkerGone(self._last_words(f"receiving failed ({error})")) from error
+            if data is None:
+                return b""
+            if not data:
+                raise WorkerGone(self._last_words("its stream ended"))
+            self._buffer += data
+            if out := self._split():
+                return out
+
+    def kill(self) -> None:
+        if not self._killed.acquire(blocking=False):
+            return
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self._attached.close()
+        with contextlib.suppress(OSError):
+            self._socket.close()
+        self._backend.bury(self._id)
+
+    def _split(self) -> bytes:
+        """What has come of the agent's stdout; its stderr is kept for a message."""
+        out = bytearray()
+        while len(self._buffer) >= _HEADER.size:
+            stream, length = _HEADER.unpack_from(self._buffer)
+            end = _HEADER.size + length
+            if len(self._buffer) < end:
+                break
+            piece = bytes(memoryview(self._buffer)[_HEADER.size : end])
+            if stream == 1:
+                out += piece
+            else:
+                self._complaint = (self._complaint + piece)[-2000:]
+            del self._buffer[:end]
+        return bytes(out)
+
+    def _last_words(self, what: str) -> str:
+        said = self._complaint.decode(errors="replace").strip()
+        return f"container {self.identity} is gone: {what}" + (f"; the agent said: {said}" if said else "")

@@ -1,0 +1,161 @@
+"""The zygote: a process that is up already and forks programs.
+
+Belongs here: forking, giving a child its uid, limits and streams, starting it (an exec, or Python code in the fork
+itself), waiting for it. Does not belong here: measuring, judging, cleaning (`agent.py`); the frame channel, which this
+process never has. Runs inside a worker as uid 0: standard library only. It never parses what programs wrote; whatever
+touches their bytes runs in the child, after its uid is gone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import ctypes
+import gc
+import importlib
+import json
+import marshal
+import os
+import resource
+import signal
+import socket
+import sys
+import types
+from typing import Any, NoReturn
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PR_SET_DUMPABLE = 4
+_MESSAGE = 1 << 17  # bytes of the longest order
+_START_FAILED = 127
+
+
+def serve(orders: socket.socket, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """Forks a program for each order, until the agent is gone. Returns None then.
+
+    In a forked child that is to run Python it returns the order: the caller unwinds to the top of the interpreter and
+    hands it to `run_python`, so that the program ends as one in a fresh interpreter would.
+    """
+    if os.path.isdir(settings["packages"]):
+        sys.path.insert(0, settings["packages"])
+    for name in settings["preload"]:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    orders.send(b"{}")
+    while True:
+        message, fds, _, _ = socket.recv_fds(orders, _MESSAGE, 8)
+        if not message:
+            return None
+        order = json.loads(message)
+        failed, status = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            orders.detach()  # its descriptor is closed below; the object must not close another of that number
+            try:
+                if order["mode"] == "exec":
+                    _become(order, fds, status)
+                    _exec(order)
+                order["code"] = _become(order, fds, status)
+            except BaseException as error:
+                os.write(3, f"{type(error).__name__}: {error}".encode())
+                os._exit(_START_FAILED)
+            os.close(3)
+            return order
+        for fd in (*fds, status):
+            os.close(fd)
+        _, code, usage = os.wait4(pid, 0)
+        os.set_blocking(failed, False)
+        try:
+            trouble = os.read(failed, 4096)
+        except BlockingIOError:
+            trouble = b""
+        os.close(failed)
+        report = {
+            "status": code,
+            "cpu": usage.ru_utime + usage.ru_stime,
+            "maxrss": usage.ru_maxrss,
+            "trouble": trouble.decode(errors="replace"),
+        }
+        orders.send(json.dumps(report).encode())
+
+
+def _become(order: dict[str, Any], fds: list[int], status: int) -> int:
+    """In the child: the program's streams at 0 to 2, the status pipe at 3, its code (if any) at 4; limits; its uid."""
+    os.setsid()
+    high = [os.dup(fd) for fd in (*fds[:3], status, *fds[3:])]
+    base = max(high) + 1
+    for at, fd in enumerate(high):
+        os.dup2(fd, base + at)
+    for at in range(len(high)):
+        os.dup2(base + at, at, inheritable=at < 3)
+    os.closerange(len(high), base + len(high))
+    for name, value in order["rlimits"].items():
+        kind = getattr(resource, name)
+        _, hard = resource.getrlimit(kind)
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (value, value))
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+    os.umask(0o022)
+    os.setgroups([])
+    os.setresgid(order["uid"], order["uid"], order["uid"])
+    os.setresuid(order["uid"], order["uid"], order["uid"])
+    os.chdir(order["cwd"])
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    return 4
+
+
+def _exec(order: dict[str, Any]) -> NoReturn:
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    os.execve(order["argv"][0], order["argv"], order["environment"])
+
+
+def run_python(order: dict[str, Any]) -> None:
+    """In the child, at the top of the interpreter: compiles the source, or runs compiled code as `__main__`."""
+    _LIBC.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # the change of uid took it; without it /proc/self is root's
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in [name for name in sys.modules if name == "sandbox" or name.startswith("sandbox.")]:
+        del sys.modules[name]
+    del sys.meta_path[0]  # the loader of the agent's text
+    _fresh_streams()
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    path = order["argv"][-1]
+    if order["mode"] == "compile":
+        with open(path, "rb") as file:
+            source = file.read()
+        try:
+            code = compile(source, path, "exec", dont_inherit=True)
+        except BaseException as error:
+            sys.excepthook(type(error), error, None)
+            sys.exit(1)
+        sys.stdout.buffer.write(marshal.dumps(code))
+        return
+    with os.fdopen(order["code"], "rb") as file:
+        code = marshal.loads(file.read())
+    main = types.ModuleType("__main__")
+    main.__dict__.update(__file__=path, __builtins__=builtins, __cached__=None)
+    sys.modules["__main__"] = main
+    sys.argv = [path]
+    sys.orig_argv = [sys.executable, path]
+    sys.path.insert(0, os.path.dirname(path))
+    atexit._clear()
+    try:
+        exec(code, main.__dict__)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        trace = error.__traceback__
+        sys.excepthook(type(error), error.with_traceback(trace.tb_next if trace else None), error.__traceback__)
+        sys.stderr.flush()
+        sys.exit(130 if isinstance(error, KeyboardInterrupt) else 1)
+
+
+def _fresh_streams() -> None:
+    """Text streams over the program's own descriptors, as the interpreter makes them at its start."""
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="strict", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", errors="strict", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(  # noqa: SIM115
+        2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
+    )
