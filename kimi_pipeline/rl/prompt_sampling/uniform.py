@@ -14,7 +14,7 @@ import numpy as np
 
 from kimi_pipeline.rl.prompt_sampling.prompts import Prompt
 
-EPOCHS_A_DRAW = 20  # a prompt that so many epochs leave out has next to no weight
+EPOCHS_A_DRAW = 20  # what so many epochs in a row leave out has next to no weight
 
 
 class UniformSampler:
@@ -38,22 +38,19 @@ class UniformSampler:
 
         A prompt that comes up twice for one iteration waits for the next: it would repeat its own draws.
         """
-        free = {name: prompt for name, prompt in self._prompts.items() if name not in busy}
-        count = min(count, len(free))
-        chosen: dict[str, Prompt] = {}
-        waiting, epochs = self._queue, 0
-        while True:
-            waiting = _take(waiting, free, chosen, count)
-            if len(chosen) == count:
-                break
-            if epochs == EPOCHS_A_DRAW:  # almost all are wanted, and some have almost no weight
-                left = sorted(free.keys() - chosen.keys(), key=lambda name: (-free[name].weight, name))
-                chosen |= {name: free[name] for name in left[: count - len(chosen)]}
-                break
-            waiting += self._next_epoch()
+        taken = set(busy)
+        count = min(count, len(self._prompts) - len(taken & self._prompts.keys()))
+        chosen: dict[str, None] = {}
+        waiting, epochs = _take(self._queue, taken, chosen, count), 0
+        while len(chosen) < count and epochs < EPOCHS_A_DRAW:
+            waiting = _take(waiting + self._next_epoch(), taken, chosen, count)
             epochs += 1
-        self._queue = self._bounded(waiting)
-        return list(chosen.values())
+        if len(chosen) < count:  # almost all prompts are wanted, and some have next to no weight
+            left = self._prompts.keys() - taken - chosen.keys()
+            heaviest = sorted(left, key=lambda name: (-self._prompts[name].weight, name))
+            chosen |= dict.fromkeys(heaviest[: count - len(chosen)])
+        self._queue = self._bounded(waiting) if epochs else waiting
+        return [self._prompts[name] for name in chosen]
 
     def state(self) -> dict[str, Any]:
         return {"epoch": self._epoch, "queue": list(self._queue)}
@@ -83,14 +80,14 @@ class UniformSampler:
         return [str(name) for name in rng.permutation(np.repeat(names, times.astype(int)))]
 
 
-def _take(queue: Sequence[str], free: dict[str, Prompt], chosen: dict[str, Prompt], count: int) -> list[str]:
-    """Move prompts from the queue's head into `chosen` until it holds `count`; returns those that go on waiting."""
+def _take(queue: list[str], taken: set[str], chosen: dict[str, None], count: int) -> list[str]:
+    """Move names from the queue's head into `chosen` until it holds `count`; returns those that go on waiting."""
     waiting: list[str] = []
     for place, name in enumerate(queue):
         if len(chosen) == count:
-            return waiting + list(queue[place:])
-        if name in chosen or name not in free:
+            return waiting + queue[place:]
+        if name in chosen or name in taken:
             waiting.append(name)
         else:
-            chosen[name] = free[name]
+            chosen[name] = None
     return waiting
