@@ -16,12 +16,21 @@ PURPOSES = ("difficulty", "guess", "sft", "rollout", "evaluation")
 
 
 @dataclass(frozen=True, slots=True)
+class Repetition:
+    """Stop an answer that ends in the same pattern of at most `longest` tokens, `times` in a row."""
+
+    longest: int
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
-    """Sampling parameters. `max_tokens` bounds the output alone; temperature 0 is greedy."""
+    """Sampling parameters. `max_tokens` bounds the output alone; temperature 0 is greedy; `repetition` ends early."""
 
     temperature: float
     max_tokens: int
     top_p: float = 1.0
+    repetition: Repetition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,7 @@ class SampleRequest:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A carrier's answer. `finish_reason` is `stop`, `length` (cut by max_tokens) or `error`.
+    """A carrier's answer. `finish_reason` is `stop`, `length` (cut by max_tokens), `repetition` or `error`.
 
     `token_ids` and `logprobs` (one a token: the sampler's own, natural logarithm) are empty where the carrier cannot
     tell them. `error` (`code: what happened`) says what went wrong after all retries; such an answer has no verdict and

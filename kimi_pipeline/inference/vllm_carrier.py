@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vllm.v1.engine.llm_engine import LLMEngine
 
 AHEAD = 2  # requests handed to the engine, as a multiple of what it decodes together: its queue never runs dry
-FINISH_REASONS = {"stop": "stop", "length": "length"}
+FINISH_REASONS = {"stop": "stop", "length": "length", "repetition": "repetition"}
 VOLATILE_CONFIG = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
 
 
@@ -57,6 +57,7 @@ class VllmCarrier:
         self.window = window
         self._settings = settings
         self._logprobs = logprobs
+        self.steps = 0  # of the engine, since it was started: each decodes one token of every running request
         self._identity = swap_identity(folder)
         self.llm = build_llm(folder, settings, window=window, dtype=dtype, **engine)
         self.tokenizer: Any = self.llm.get_tokenizer()
@@ -94,6 +95,7 @@ class VllmCarrier:
                         running[request.sample_id] = request
                 if not running:
                     return
+                self.steps += 1
                 for output in self.engine.step():
                     if output.finished:
                         yield self._completion(running.pop(output.request_id), output)  # type: ignore[arg-type]
@@ -113,8 +115,9 @@ class VllmCarrier:
 
     def _parameters(self, request: SampleRequest) -> SamplingParams:
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RepetitionDetectionParams, RequestOutputKind
 
+        repetition = request.sampling.repetition
         return SamplingParams(
             temperature=request.sampling.temperature,
             top_p=request.sampling.top_p,
@@ -125,6 +128,9 @@ class VllmCarrier:
             # vLLM would put every token into text on its own, and again for its log-prob: a third of a small model's time.
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
+            repetition_detection=RepetitionDetectionParams(repetition.longest, 1, repetition.times)
+            if repetition
+            else None,
         )
 
     def _completion(self, request: SampleRequest, output: RequestOutput) -> Completion:

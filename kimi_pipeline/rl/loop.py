@@ -1,14 +1,19 @@
 """The RL job: `python -m kimi_pipeline.rl.loop SPEC`, one SPMD program [2.6]; several ranks under DeepSpeed's launcher.
 
 Belongs here: the spec, the order of an iteration, what is recorded of it, the checkpoint. Does not belong here: the
-phases themselves (`rollout.py`, `learning.py`, `handover.py`) and the loss (`mirror_descent.py`).
+phases themselves (`rollout.py`, `judging.py`, `learning.py`, `handover.py`) and the loss (`mirror_descent.py`).
 
-Each rank holds a shard of the trainer and a vLLM of its own; rank 0 is the report's master: it commits rollouts, tells
-progress and writes the checkpoint. vLLM starts on dummy weights: what it samples with always came by a checked hand-over.
+Each rank holds a shard of the trainer and a vLLM of its own, or shares one with `tensor_parallel` ranks; rank 0 is the
+report's master: it commits rollouts, tells progress and writes checkpoints. Each rank samples and judges its share of the
+groups; then all ranks exchange what came of it, so that every one holds the whole replay buffer and draws the same
+prompts. vLLM starts on dummy weights: what it samples with always came by a checked hand-over.
 
-The spec: `{"home", "profile": settings, "run_id", "checkpoint": {"digest", "folder"}, "prompts": PARQUET, "prompt_set":
-{"name", "version", "digest"}}`; the file has `problem_id, prompt, answer, answer_kind` and, where it likes, `weight`. The
-result: `{"digest", "checkpoint": manifest, "policy", "curves": [figures of an iteration], "metrics", "seconds"}`.
+After each iteration all that the next one depends on is saved (`recovery.py`); a run that was killed goes on from there.
+
+The spec: `{"home", "profile": settings, "run_id", "code", "checkpoint": {"digest", "folder"}, "prompts": PARQUET,
+"prompt_set": {"name", "version", "digest"}}`; the file has `problem_id, prompt, answer, answer_kind` and, where it likes,
+`weight`, `pass_rate`, `samples`, `domain`, `bucket`. The result: `{"digest", "checkpoint": manifest, "policy", "curves":
+[figures of an iteration], "metrics", "seconds"}`.
 """
 
 from __future__ import annotations
@@ -19,6 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kimi_pipeline import tables
 from kimi_pipeline.checkpoints import Checkpoint, save_checkpoint
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
@@ -27,42 +36,56 @@ from kimi_pipeline.inference.store import Committer, SampleStore
 from kimi_pipeline.jobs import Report, job_main
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles import Profile
-from kimi_pipeline.rl.prompt_sampling import UniformSampler, read_prompts
+from kimi_pipeline.rl.phases import WAITING, Phases, Watch
+from kimi_pipeline.rl.prompt_sampling import prompt_sampler, read_prompts
+from kimi_pipeline.rl.recovery import Recovery, Saved
 from kimi_pipeline.training.runtime import Ranks, init_distributed, prepare_process
 
 if TYPE_CHECKING:
-    from kimi_pipeline.rl.rollout import Group
+    from kimi_pipeline.rl.learning import Learned
+    from kimi_pipeline.rl.trajectories import Group
     from kimi_pipeline.training.engine import Trainer
     from kimi_pipeline.training.tracking import Tracker
 
 KEPT_MOMENTS = "Adam's moments kept across iterations (rl.reset_optimizer = false)"
 LAST = 5  # iterations that the checkpoint's metrics average over
+LABELS = ("domain", "bucket")  # of the prompts file: curves are drawn by them
+RECORDED = (tables.SAMPLES, tables.ROLLOUTS, tables.SEGMENTS)
 
 
 @dataclass
 class Progress:
-    """Where the run stands; with weights and optimizer this is all that the next iteration depends on."""
+    """Where the run stands. With weights, optimizer, buffer and sampler this is all that the next iteration depends on."""
 
     iteration: int = 0
-    weight_version: int = 0
     curves: list[dict[str, float]] = field(default_factory=list)
 
+    @property
+    def weight_version(self) -> int:
+        """How many weight swaps the sampling weights are: one before the first iteration, one after each."""
+        return self.iteration + 1
 
-def policy_name(spec: dict[str, Any], profile: Profile) -> str:
-    """The name of the policy that this run trains: what its rollouts carry as checkpoint in the sample store.
 
-    The weights of an iteration have no folder, but with the iteration this name says which they are: it covers all that
-    the run's course depends on.
-    """
-    course = {
+def course_of(spec: dict[str, Any], profile: Profile) -> dict[str, Any]:
+    """All that a run's course depends on but the contents of its prompt set."""
+    return {
         "rl": profile.rl.model_dump(),
         "template": profile.curation.template,
         "seed": profile.seed,
         "window": profile.model.window,
         "dtype": profile.model.dtype,
         "parent": spec["checkpoint"]["digest"],
+        "code": spec.get("code", ""),
+        "set": spec["prompt_set"]["name"],
     }
-    return digest(["rl", course, spec["prompt_set"]])
+
+
+def policy_name(spec: dict[str, Any], profile: Profile) -> str:
+    """The name of the policy that this run trains: what its rollouts carry as checkpoint in the sample store.
+
+    The weights of an iteration have no folder, but with the iteration this name says which they are.
+    """
+    return digest(["rl", course_of(spec, profile), spec["prompt_set"]])
 
 
 def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -73,142 +96,291 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     _check(profile)
     prompts = read_prompts(Path(spec["prompts"]))
     home = Home(Path(spec["home"])).prepare()
+    recovery = Recovery(home.root / "rl" / digest(course_of(spec, profile))[:16])
+    if profile.rl.changed_set == "refuse":
+        recovery.check_same_set(prompts, spec["prompt_set"], profile.rl.iterations)
     prepare_process(profile.inference)
     ranks = init_distributed(profile.inference.device, profile.inference.threads)
     if len(prompts) < profile.rl.prompts and ranks.is_master:
         report.info(f"the set has {len(prompts)} prompts, rl.prompts is {profile.rl.prompts}: each iteration takes all")
 
-    loop = _Loop(spec, profile, home, report, ranks)
-    loop.start(prompts)
+    beats = home.root / "rl" / f"beats-{spec['run_id']}"
+    if ranks.is_master:
+        _clear(beats)
+        if recovery.is_of(prompts):
+            recovery.clear_scratch()
+        else:
+            recovery.begin(prompts, spec["prompt_set"])
+    ranks.barrier()
+    loop = _Loop(spec, profile, home, report, ranks, recovery, Phases(beats, ranks.rank))
     with ExitStack() as stack:
-        if ranks.is_master:
-            loop.open(stack)
+        stack.enter_context(Watch(beats, profile.rl.phase_seconds))
+        loop.start(prompts, stack)
         while loop.progress.iteration < profile.rl.iterations:
             loop.iterate()
         result = loop.finish(began)
     ranks.barrier()
+    if ranks.is_master:
+        _clear(beats)
     return result
 
 
+def _clear(beats: Path) -> None:
+    beats.mkdir(parents=True, exist_ok=True)
+    for path in beats.iterdir():
+        path.unlink()
+
+
 def _check(profile: Profile) -> None:
-    if profile.inference.carrier != "vllm":
+    rl, inference = profile.rl, profile.inference
+    if inference.carrier != "vllm":
         raise UserError("rl_checkpoint needs inference.carrier = 'vllm': an endpoint's weights can't be swapped")
-    if profile.inference.tensor_parallel != 1:
-        raise UserError("rl runs one vLLM a rank: set inference.tensor_parallel to 1")
-    if profile.rl.temperature <= 0:
+    if rl.ranks % inference.tensor_parallel:
+        raise UserError(
+            f"rl.ranks is {rl.ranks}, and inference.tensor_parallel {inference.tensor_parallel} does not divide it"
+        )
+    if rl.temperature <= 0:
         raise UserError("rl.temperature is 0: k greedy responses are one; set it above 0, usually to 1")
 
 
 class _Loop:
     """The parts of the program and one iteration of them."""
 
-    def __init__(self, spec: dict[str, Any], profile: Profile, home: Home, report: Report, ranks: Ranks) -> None:
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        profile: Profile,
+        home: Home,
+        report: Report,
+        ranks: Ranks,
+        recovery: Recovery,
+        phases: Phases,
+    ) -> None:
         self.spec, self.profile, self.home, self.report, self.ranks = spec, profile, home, report, ranks
+        self.recovery, self.phases = recovery, phases
         self.policy = policy_name(spec, profile)
         self.progress = Progress()
-        self.committer: Committer | None = None
+        self.committers: dict[str, Committer] = {}
         self.tracker: Tracker | None = None
 
-    def start(self, prompts: list[Any]) -> None:
-        """Load the trainer, bring vLLM up beside it and hand it the first weights."""
+    def start(self, prompts: list[Any], stack: ExitStack) -> None:
+        """Load the trainer, bring vLLM up beside it, take up a saved run, and hand the weights over."""
         from kimi_pipeline.inference.vllm_carrier import VllmCarrier
         from kimi_pipeline.rewards.math_rules import MathReward
         from kimi_pipeline.rl.handover import Canary
         from kimi_pipeline.rl.learning import Learner
+        from kimi_pipeline.rl.replay_buffer import ReplayBuffer
         from kimi_pipeline.rl.rollout import RolloutWorker
         from kimi_pipeline.training.engine import EngineSettings, Trainer
 
         profile, rl = self.profile, self.profile.rl
-        folder = Path(self.spec["checkpoint"]["folder"])
-        engine = EngineSettings(rl.zero_stage, profile.model.dtype, rl.learning_rate, rl.max_grad_norm)
-        self.trainer: Trainer = Trainer(folder, engine, self.ranks)
-        self.carrier = VllmCarrier(
-            folder,
-            profile.inference,
-            window=profile.model.window,
-            dtype=profile.model.dtype,
-            ranks=self.ranks.size,
-            colocated=True,
-            dummy_weights=True,
-            processed_logprobs=True,
-        )
+        with self.phases("start"):
+            folder = Path(self.spec["checkpoint"]["folder"])
+            engine = EngineSettings(rl.zero_stage, profile.model.dtype, rl.learning_rate, rl.max_grad_norm)
+            self.trainer: Trainer = Trainer(folder, engine, self.ranks)
+            self.carrier = VllmCarrier(
+                folder,
+                profile.inference,
+                window=profile.model.window,
+                dtype=profile.model.dtype,
+                ranks=self.ranks.size,
+                colocated=True,
+                dummy_weights=True,
+                processed_logprobs=True,
+            )
         tokenizer = self.carrier.tokenizer
         pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        self.sampler = UniformSampler(prompts, profile.seed)
-        self.worker = RolloutWorker(self.carrier, profile, MathReward(), self.policy)
+        self.sampler = prompt_sampler(rl, prompts, profile.seed)
+        self.labels = _labels(Path(self.spec["prompts"]))
+        self.reward = MathReward()
+        self.buffer = ReplayBuffer(rl.prompts * rl.samples)
+        self.worker = RolloutWorker(self.carrier, profile, self.policy)
         self.worker.prepare(prompts)
         self.learner = Learner(self.trainer, rl, pad_id)
         first = [self.worker.tokens_of(prompt) for prompt in prompts]
         self.canary = Canary(first, temperature=rl.temperature, limit=rl.max_logprob_gap, pad_id=pad_id)
-        self._hand_over()
+        saved = self.recovery.saved()
+        if saved:
+            self._restore(saved[-1], prompts)
+        if self.ranks.is_master:
+            for note in self.sampler.notes:
+                self.report.info(note)
+            self._open(stack, saved)
+        with self.phases("hand_over"):
+            self._hand_over()
 
-    def open(self, stack: ExitStack) -> None:
-        """What the master alone keeps: the sample store's writer and the MLflow run."""
+    def _restore(self, saved: Saved, prompts: list[Any]) -> None:
+        import torch
+
+        state = saved.state
+        self.progress = Progress(saved.iteration, state["curves"])
+        self.sampler.restore(state["sampler"])
+        self.buffer.restore(saved.buffer, {one.problem_id: one for one in prompts}, self.profile.rl.samples)
+        self.trainer.load_state(saved.trainer)
+        torch.set_rng_state(torch.tensor(state["random"][self.ranks.rank], dtype=torch.uint8))
+        if self.ranks.is_master:
+            self.report.info(f"goes on after iteration {saved.iteration} of {self.profile.rl.iterations}")
+
+    def _open(self, stack: ExitStack, saved: list[Saved]) -> None:
+        """What the master alone keeps: the writers of the lake's tables and the MLflow run."""
         from kimi_pipeline.training.tracking import Tracker
 
         lake, limits = Lake(self.home.lake), self.profile.limits
-        # A run that repeats an earlier one draws the same samples: they are committed once.
-        self.committed = set(SampleStore(lake).recorded("rollout", {self.policy}))
         self.tracker = stack.enter_context(Tracker(self.home, "rl", self.spec["run_id"], self._recipe()))
-        self.committer = stack.enter_context(
-            Committer(
-                lake,
-                run_id=self.spec["run_id"],
-                reason=f"rollouts of policy {self.policy[:12]}",
-                seconds=limits.commit_seconds,
-                samples=limits.commit_samples,
+        for point in self.progress.curves:
+            self.tracker.log(int(point["iteration"]), point)
+        for table in RECORDED:
+            self.committers[table.name] = stack.enter_context(
+                Committer(
+                    lake,
+                    run_id=self.spec["run_id"],
+                    reason=f"rollouts of policy {self.policy[:12]}",
+                    seconds=limits.commit_seconds,
+                    samples=limits.commit_samples,
+                    table=table,
+                )
             )
-        )
+        self._commit_again(lake, saved)
+
+    def _commit_again(self, lake: Lake, saved: list[Saved]) -> None:
+        """Commit what checkpoints hold and the lake does not: the process was killed between the two."""
+        sampled = SampleStore(lake).recorded("rollout", {self.policy})
+        known: dict[str, set[tuple[Any, ...]]] = {tables.SAMPLES.name: {(name,) for name in sampled}}
+        for table in (tables.ROLLOUTS, tables.SEGMENTS):
+            rows = lake.read(table, columns=list(table.key), where=[("policy", "=", self.policy)]).to_pylist()
+            known[table.name] = {tuple(row[name] for name in table.key) for row in rows}
+        for one in saved:
+            for table in RECORDED:
+                for row in one.rows(table.name):
+                    if tuple(row[name] for name in table.key) not in known[table.name]:
+                        self.committers[table.name].add(row)
+        self._flush()
+
+    def _flush(self) -> None:
+        for committer in self.committers.values():
+            committer.flush()
+
+    # -- an iteration -------------------------------------------------------------------------------------------
 
     def iterate(self) -> None:
-        """Rollout, reward, training, hand-over, canary [2.6.1]."""
-        from kimi_pipeline.rl.learning import rank_of
-
-        rl, number = self.profile.rl, self.progress.iteration + 1
-        began = time.monotonic()
-        chosen = enumerate(self.sampler.draw(rl.prompts))
-        own = [(place, p) for place, p in chosen if rank_of(place, rl.mini_steps, self.ranks.size) == self.ranks.rank]
-        groups = self.worker.sample(own, number, self.progress.weight_version)
-        rolled = time.monotonic()
-        groups, learned = self.learner.learn(groups, number)
-        trained = time.monotonic()
-        gap = self._hand_over()
-        handed = time.monotonic()
+        """Rollout and reward, training, hand-over with its canary, checkpoint [2.6.1]."""
+        number = self.progress.iteration + 1
+        began, steps = time.monotonic(), self.carrier.steps
+        self.phases.begin(number)
+        complete, growing = self._roll(number)
+        steps = self.carrier.steps - steps
+        with self.phases("train"):
+            learned = self.learner.learn(complete, growing, number)
+        complete = [group.with_references(learned.references) for group in complete]
+        growing = [group.with_references(learned.references) for group in growing]
+        self.buffer.replace(growing)
+        for group in complete:
+            judged = group.judged
+            if judged:
+                right = sum(one.verdict is not None and one.verdict.status == "correct" for one in judged)
+                self.sampler.observe(group.prompt.problem_id, right, len(judged))
         self.progress.iteration = number
-        phases = {
-            "seconds_rollout": rolled - began,
-            "seconds_train": trained - rolled,
-            "seconds_hand_over": handed - trained,
-        }
-        self._record(groups, learned | {"gap_canary": gap} | phases, began)
+        with self.phases("hand_over"):
+            gap = self._hand_over()
+        figures = self._figures(complete, growing, learned, gap, steps)
+        figures["seconds"] = time.monotonic() - began
+        self._save(complete, growing, learned, figures)
+        self._tell(number, figures)
+
+    def _roll(self, number: int) -> tuple[list[Group], list[Group]]:
+        """The groups that are complete now, with verdicts, and those that go on; all ranks' in one order."""
+        from kimi_pipeline.rewards.composite import shaped
+        from kimi_pipeline.rl.judging import Judge
+        from kimi_pipeline.rl.trajectories import GroupKey
+
+        rl = self.profile.rl
+        under_way = self.buffer.groups
+        busy = {group.prompt.problem_id for group in under_way}
+        drawn = self.sampler.draw(self.buffer.room(rl.samples), busy)
+        groups = under_way + [self.worker.begin(GroupKey(number, place), one) for place, one in enumerate(drawn)]
+        width = self.profile.inference.tensor_parallel
+        engine, engines = self.ranks.rank // width, self.ranks.size // width
+        judge = Judge(shaped(self.reward, rl, number), self.worker.response, rl.reward_seconds)
+        growing: list[Group] = []
+        with self.phases("rollout"):
+            for group in self.worker.grow(groups[engine::engines], number, self.progress.weight_version):
+                if not group.is_complete:
+                    growing.append(group)
+                elif self.ranks.rank % width == 0:
+                    judge.submit(group)
+        with self.phases("reward"):
+            complete = judge.collect()
+            judge.close()
+        with self.phases(WAITING):
+            mine = (complete, growing) if self.ranks.rank % width == 0 else ([], [])
+            shares = self.ranks.exchange(mine)
+        return _sorted(one for share, _ in shares for one in share), _sorted(
+            one for _, share in shares for one in share
+        )
 
     def _hand_over(self) -> float:
         from kimi_pipeline.rl.handover import hand_over
 
         hand_over(self.carrier, self.trainer.named_weights())
-        self.progress.weight_version += 1
         return self.canary.check(self.trainer, self.carrier, self.progress.iteration)
 
-    def _record(self, groups: list[Group], learned: dict[str, float], began: float) -> None:
-        from kimi_pipeline.rl.figures import counts_of, rollout_figures
+    def _figures(
+        self, complete: list[Group], growing: list[Group], learned: Learned, gap: float, steps: int
+    ) -> dict[str, float]:
+        from kimi_pipeline.rl.figures import by_label, rollout_figures
 
-        gathered = self.ranks.gather((counts_of(groups), self.worker.rows(groups)))
-        if gathered is None or self.committer is None or self.tracker is None:
+        figures = rollout_figures(complete, growing, self.progress.iteration) | learned.figures
+        for labels in self.labels.values():
+            figures |= by_label(complete, labels)
+        figures |= {"gap_canary": gap, "stale": float(len(learned.stale)), "decode_steps": float(steps)}
+        seconds = self.phases.seconds
+        (slowest,) = self.ranks.max([seconds["rollout"] + seconds["reward"]])
+        figures |= {f"seconds_{name}": value for name, value in seconds.items()}
+        figures["tokens_per_second"] = figures["tokens"] / max(slowest, 1e-9)
+        return figures
+
+    def _save(self, complete: list[Group], growing: list[Group], learned: Learned, figures: dict[str, float]) -> None:
+        """The iteration's checkpoint, on all ranks; then, on the master, its rows for the lake."""
+        import torch
+
+        from kimi_pipeline.rl.records import iteration_rows
+
+        number = self.progress.iteration
+        with self.phases("checkpoint"):
+            self.trainer.save_state(self.recovery.scratch(number) / "trainer")
+            random = self.ranks.gather(torch.get_rng_state().tolist())
+        if random is None:
             return
-        for _, rows in gathered:
-            for row in rows:
-                if row["sample_id"] not in self.committed:
-                    self.committer.add(row)
-        number, total = self.progress.iteration, self.profile.rl.iterations
-        seconds = time.monotonic() - began
-        figures = rollout_figures([counts for counts, _ in gathered]) | learned | {"seconds": seconds}
-        figures["tokens_per_second"] = figures["tokens"] / max(figures["seconds_rollout"], 1e-9)
-        self.progress.curves.append({"iteration": number} | figures)
-        self.tracker.log(number, figures)
-        note = "reward {reward:.3f}, {tokens_mean:.1f} tokens, kl {kl:.4f}, {seconds:.1f} s an iteration".format(
-            **figures
+        rows = iteration_rows(
+            complete,
+            growing,
+            learned,
+            iteration=number,
+            policy=self.policy,
+            carrier=self.carrier.name,
+            response=self.worker.response,
         )
-        self.report.progress(number, total, note)
+        self.progress.curves.append({"iteration": number} | figures)
+        state = {"curves": self.progress.curves, "sampler": self.sampler.state(), "random": random}
+        shown = {table.name: pa.Table.from_pylist(rows[table.name], _columns(table)) for table in RECORDED}
+        with self.phases("checkpoint"):
+            self.recovery.publish(number, state, self.buffer.to_table(), shown)
+            for name, own in rows.items():
+                for row in own:
+                    self.committers[name].add(row)
+            if number % self.profile.rl.kept_iterations == 0:
+                self._flush()  # a checkpoint's rows must be in the lake before it goes
+                self.recovery.prune(self.profile.rl.kept_iterations)
+
+    def _tell(self, number: int, figures: dict[str, float]) -> None:
+        if self.tracker is None:
+            return
+        self.tracker.log(number, figures)
+        ended = "reward {reward:.3f}, {tokens_mean:.1f} tokens" if "reward" in figures else "no group complete"
+        note = f"{ended}, kl {{kl:.4f}}, {{seconds:.1f}} s an iteration".format(**figures)
+        self.report.progress(number, self.profile.rl.iterations, note)
+
+    # -- the end ------------------------------------------------------------------------------------------------
 
     def finish(self, began: float) -> dict[str, Any]:
         """Save the checkpoint; the master returns the job's result."""
@@ -241,20 +413,30 @@ class _Loop:
 
     def _metrics(self) -> dict[str, float]:
         curves = self.progress.curves
-        first, last = curves[:LAST], curves[-LAST:]
+        metrics = {"iterations": float(len(curves))}
+        for name in ("reward", "tokens_mean"):
+            values = [point[name] for point in curves if name in point]
+            if values:
+                first, last = values[:LAST], values[-LAST:]
+                metrics |= {f"{name}_first": sum(first) / len(first), f"{name}_last": sum(last) / len(last)}
+        for name in ("log_ratio_max", "gap_max"):
+            metrics[name] = max(point[name] for point in curves)
+        return metrics
 
-        def mean(points: list[dict[str, float]], name: str) -> float:
-            return sum(point[name] for point in points) / len(points)
 
-        return {
-            "reward_first": mean(first, "reward"),
-            "reward_last": mean(last, "reward"),
-            "tokens_mean_first": mean(first, "tokens_mean"),
-            "tokens_mean_last": mean(last, "tokens_mean"),
-            "log_ratio_max": max(point["log_ratio_max"] for point in curves),
-            "gap_max": max(point["gap_max"] for point in curves),
-            "iterations": float(len(curves)),
-        }
+def _sorted(groups: Any) -> list[Group]:
+    return sorted(groups, key=lambda group: group.key)
+
+
+def _columns(table: tables.Table) -> pa.Schema:
+    return pa.schema([one for one in table.schema if one.name not in table.volatile])
+
+
+def _labels(path: Path) -> dict[str, dict[str, str]]:
+    """The prompts' labels by kind and problem id, of those kinds that the file has."""
+    names = [name for name in LABELS if name in pq.read_schema(path).names]
+    rows = pq.read_table(path, columns=["problem_id", *names]).to_pylist()
+    return {name: {row["problem_id"]: row[name] for row in rows if row[name]} for name in names}
 
 
 if __name__ == "__main__":

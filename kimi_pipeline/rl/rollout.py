@@ -1,87 +1,50 @@
-"""Rollouts of an iteration: k responses a problem from the colocated vLLM, rewarded group by group.
+"""Rollouts of an iteration: one segment for every open trajectory, from the colocated vLLM.
 
-Belongs here: requests, segments, groups with their rewards and baselines' members, rows of the sample store. Does not
-belong here: how vLLM is driven (`inference/vllm_carrier.py`), steps (`learning.py`), what a reward is (`rewards/`).
+Belongs here: requests, token budgets, segments from completions, whole responses as completions of the sample store.
+Does not belong here: how vLLM is driven (`inference/vllm_carrier.py`), rewards (`judging.py`), steps (`learning.py`).
+
+A segment's end depends on its trajectory alone: the budget is each trajectory's own, not a pool that is shared, and its
+seed is of the iteration in which the trajectory began, problem, sample and segment, never of rank or batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.inference.request import Completion, SampleRequest, Sampling, error_code
-from kimi_pipeline.inference.store import sample_row
+from kimi_pipeline.inference.request import Completion, Repetition, SampleRequest, Sampling, error_code, failed
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.inference.vllm_carrier import VllmCarrier
 from kimi_pipeline.profiles.profile import Profile
-from kimi_pipeline.rewards.contract import Breakdown, Response, Reward, Status
 from kimi_pipeline.rl.prompt_sampling import Prompt
-from kimi_pipeline.rl.segments import LogProbs, Segment, SegmentStatus
+from kimi_pipeline.rl.segments import Ids, Segment, SegmentStatus
+from kimi_pipeline.rl.trajectories import Group, GroupKey, Trajectory, begin
 from kimi_pipeline.training.examples import prompt_ids
 
 PURPOSE = "rollout"
-MEMBERS_NEEDED = 2  # with fewer verdicts a problem has no baseline but its own reward
-STATUSES = {"stop": SegmentStatus.FINISHED, "length": SegmentStatus.CUT_BY_LIMIT}
-
-
-@dataclass(frozen=True)
-class Member:
-    """One response of a group: its segment (None where the engine failed), its verdict, its row in the sample store."""
-
-    completion: Completion
-    segment: Segment | None
-    verdict: Breakdown
-
-    @property
-    def reward(self) -> float | None:
-        """None where there is no verdict: such a response counts neither in the baseline nor in the loss."""
-        return self.verdict.reward if self.segment is not None else None
-
-
-@dataclass(frozen=True)
-class Group:
-    """The k responses to one problem. `place` is the problem's place in the iteration, on all ranks together."""
-
-    place: int
-    prompt: Prompt
-    members: tuple[Member, ...]
-
-    @property
-    def judged(self) -> tuple[Member, ...]:
-        return tuple(member for member in self.members if member.reward is not None)
-
-    @property
-    def is_trained_on(self) -> bool:
-        """A group with fewer than two verdicts is dropped (and counted)."""
-        return len(self.judged) >= MEMBERS_NEEDED
-
-    def with_references(self, references: Mapping[int, LogProbs]) -> Group:
-        """The group with the trainer's log-probs of its responses, by sample index; the others stay as they are."""
-        members = tuple(
-            replace(member, segment=member.segment.with_reference(references[member.segment.sample_index]))
-            if member.segment is not None and member.segment.sample_index in references
-            else member
-            for member in self.members
-        )
-        return replace(self, members=members)
+STATUSES = {"stop": SegmentStatus.FINISHED, "repetition": SegmentStatus.REPETITION}
+REASONS = {
+    SegmentStatus.FINISHED: "stop",
+    SegmentStatus.CUT_BY_LIMIT: "length",
+    SegmentStatus.REPETITION: "repetition",
+    SegmentStatus.ABORTED: "error",
+}
 
 
 class RolloutWorker:
     """Samples with one engine. `policy` names the training run that the rollouts belong to: it is their checkpoint in
     the sample store, since the weights of an iteration have no folder of their own."""
 
-    def __init__(self, carrier: VllmCarrier, profile: Profile, reward: Reward, policy: str) -> None:
+    def __init__(self, carrier: VllmCarrier, profile: Profile, policy: str) -> None:
         self._carrier = carrier
         self._profile = profile
-        self._reward = reward
         self._policy = policy
         self._template = TEMPLATES[profile.curation.template]
-        self._sampling = Sampling(profile.rl.temperature, profile.rl.max_tokens)
-        self._prompt_ids: dict[str, tuple[int, ...]] = {}
+        rl = profile.rl
+        self._repetition = Repetition(rl.repetition_tokens, rl.repetition_times) if rl.repetition_tokens else None
+        self._prompt_ids: dict[str, Ids] = {}
 
     def prepare(self, prompts: Sequence[Prompt]) -> None:
         """Put all prompts into tokens. Raises UserError where one leaves no room for a response in the window."""
@@ -94,84 +57,103 @@ class RolloutWorker:
                     f"{self._profile.rl.max_tokens}, model.window {self._carrier.window}: raise model.window, lower "
                     f"rl.max_tokens, or leave the problem out"
                 )
-            self._prompt_ids[prompt.problem_id] = tuple(ids.tolist())
+            self._prompt_ids[prompt.problem_id] = ids.astype(np.int64)
 
     def tokens_of(self, prompt: Prompt) -> tuple[int, ...]:
         """The tokens of a prepared prompt."""
-        return self._prompt_ids[prompt.problem_id]
+        return tuple(self._prompt_ids[prompt.problem_id].tolist())
 
-    def requests(self, prompt: Prompt, iteration: int) -> list[SampleRequest]:
-        """The k requests of one problem; their seeds depend on iteration, problem and sample, never on rank or batch."""
-        return [
-            SampleRequest(
-                problem_id=prompt.problem_id,
-                purpose=PURPOSE,
-                checkpoint=self._policy,
-                template=self._template.id("reasoning"),
-                user_message=self._template.user_message(prompt.prompt, "reasoning"),
-                sampling=self._sampling,
-                sample_index=index,
-                run_seed=self._profile.seed,
-                origin=f"iteration:{iteration}",
-                iteration=iteration,
-                prompt_token_ids=self._prompt_ids[prompt.problem_id],
-            )
-            for index in range(self._profile.rl.samples)
-        ]
+    def begin(self, key: GroupKey, prompt: Prompt) -> Group:
+        """A new group on a prepared prompt."""
+        return begin(key, prompt, self._prompt_ids[prompt.problem_id], self._profile.rl.samples)
 
-    def sample(self, prompts: Sequence[tuple[int, Prompt]], iteration: int, weight_version: int) -> list[Group]:
-        """Sample and reward the problems (each with its place); a group is rewarded as soon as its last response ends.
+    def grow(self, groups: Sequence[Group], iteration: int, weight_version: int) -> Iterator[Group]:
+        """Give every open trajectory its next segment; a group comes back as soon as its last one ends.
 
         All requests are handed to the engine at once, so that it decodes the largest batches.
         """
-        places = {prompt.problem_id: place for place, prompt in prompts}
-        by_id = {prompt.problem_id: prompt for _, prompt in prompts}
-        waiting: dict[str, list[Completion]] = {name: [] for name in by_id}
-        groups: list[Group] = []
-        requests = [request for _, prompt in prompts for request in self.requests(prompt, iteration)]
-        for completion in self._carrier.generate(requests):
-            name = completion.request.problem_id
-            waiting[name].append(completion)
-            if len(waiting[name]) == self._profile.rl.samples:
-                done = sorted(waiting.pop(name), key=lambda one: one.request.sample_index)
-                groups.append(self._group(places[name], by_id[name], done, weight_version))
-        return sorted(groups, key=lambda group: group.place)
+        by_key = {group.key: group for group in groups}
+        requests: dict[str, tuple[GroupKey, Trajectory, SampleRequest]] = {}
+        missing = dict.fromkeys(by_key, 0)
+        for group in groups:
+            for trajectory in group.trajectories:
+                if trajectory.is_open:
+                    request = self._request(group.key, trajectory, iteration)
+                    requests[request.sample_id] = (group.key, trajectory, request)
+                    missing[group.key] += 1
+        grown: dict[GroupKey, dict[int, Segment]] = {key: {} for key in by_key}
+        for completion in self._carrier.generate(request for _, _, request in requests.values()):
+            key, trajectory, _ = requests[completion.request.sample_id]
+            segment = self._segment(trajectory, completion, iteration, weight_version)
+            grown[key][trajectory.sample_index] = segment
+            if len(grown[key]) == missing[key]:
+                yield by_key[key].extended(grown[key])
 
-    def _group(self, place: int, prompt: Prompt, completions: Sequence[Completion], weight_version: int) -> Group:
-        answered = [one for one in completions if one.finish_reason in STATUSES]
-        responses = [Response(one.text, one.completion_tokens, one.finish_reason == "stop") for one in answered]
-        scored = zip(answered, self._reward.score(prompt.reference, responses), strict=True)
-        verdicts = {one.request.sample_index: verdict for one, verdict in scored}
-        members = []
-        for completion in completions:
-            verdict = verdicts.get(completion.request.sample_index)
-            segment = _segment(completion, weight_version) if verdict else None
-            if verdict is None:
-                reason = error_code(completion.error or "unknown")
-                verdict = Breakdown(Status.INFRASTRUCTURE_ERROR, None, reason, rule_version=self._reward.version)
-            members.append(Member(completion, segment, verdict))
-        return Group(place, prompt, tuple(members))
+    def _request(self, key: GroupKey, trajectory: Trajectory, iteration: int) -> SampleRequest:
+        rl = self._profile.rl
+        left = rl.max_tokens - trajectory.tokens
+        budget = left if rl.segment_tokens is None else min(left, rl.segment_tokens)
+        return self._as_request(key, trajectory, budget, segment_index=len(trajectory.segments), iteration=iteration)
 
-    def rows(self, groups: Sequence[Group]) -> list[dict[str, Any]]:
-        """The rows of the sample store for every response, those without a verdict included."""
-        return [
-            sample_row(member.completion, member.verdict, self._carrier.name)
-            for group in groups
-            for member in group.members
-        ]
+    def _as_request(
+        self, key: GroupKey, trajectory: Trajectory, max_tokens: int, *, segment_index: int, iteration: int
+    ) -> SampleRequest:
+        rl = self._profile.rl
+        return SampleRequest(
+            problem_id=trajectory.problem_id,
+            purpose=PURPOSE,
+            checkpoint=self._policy,
+            template=self._template.id("reasoning"),
+            user_message="",  # the tokens are given
+            sampling=Sampling(rl.temperature, max_tokens, repetition=self._repetition),
+            sample_index=trajectory.sample_index,
+            run_seed=self._profile.seed,
+            origin=f"iteration:{key.began}",
+            segment_index=segment_index,
+            iteration=iteration,
+            prompt_token_ids=tuple(trajectory.context_ids.tolist()),
+        )
 
+    def _segment(self, trajectory: Trajectory, completion: Completion, iteration: int, weight_version: int) -> Segment:
+        aborted = completion.finish_reason == "error"
+        if aborted:
+            status = SegmentStatus.ABORTED
+        elif completion.finish_reason == "length":
+            whole = trajectory.tokens + completion.completion_tokens >= self._profile.rl.max_tokens
+            status = SegmentStatus.CUT_BY_LIMIT if whole else SegmentStatus.CUT_BY_BUDGET
+        else:
+            status = STATUSES[completion.finish_reason]
+        return Segment(
+            problem_id=trajectory.problem_id,
+            sample_index=trajectory.sample_index,
+            segment_index=len(trajectory.segments),
+            iteration=iteration,
+            weight_version=weight_version,
+            context_ids=trajectory.context_ids,
+            response_ids=np.array([] if aborted else completion.token_ids, dtype=np.int64),
+            behaviour_log_probs=np.array([] if aborted else completion.logprobs, dtype=np.float32),
+            status=status,
+            error=error_code(completion.error or "unknown") if aborted else None,
+        )
 
-def _segment(completion: Completion, weight_version: int) -> Segment:
-    request = completion.request
-    assert request.prompt_token_ids is not None and request.iteration is not None
-    return Segment(
-        problem_id=request.problem_id,
-        sample_index=request.sample_index,
-        segment_index=request.segment_index,
-        iteration=request.iteration,
-        weight_version=weight_version,
-        context_ids=np.array(request.prompt_token_ids, dtype=np.int64),
-        response_ids=np.array(completion.token_ids, dtype=np.int64),
-        behaviour_log_probs=np.array(completion.logprobs, dtype=np.float32),
-        status=STATUSES[completion.finish_reason],
-    )
+    def response(self, key: GroupKey, trajectory: Trajectory) -> Completion:
+        """The whole response of an ended trajectory, as the sample store has it: one sample, however many segments."""
+        assert trajectory.status is not None
+        last = trajectory.segments[-1]
+        whole = Trajectory(trajectory.problem_id, trajectory.sample_index, trajectory.prompt_ids)
+        request = self._as_request(key, whole, self._profile.rl.max_tokens, segment_index=0, iteration=last.iteration)
+        if last.status is SegmentStatus.ABORTED:
+            return failed(request, last.error or "unknown", retryable=False, prompt_tokens=len(whole.prompt_ids))
+        ids = trajectory.response_ids
+        return Completion(
+            request=request,
+            text=self.text(ids),
+            finish_reason=REASONS[trajectory.status],
+            prompt_tokens=len(whole.prompt_ids),
+            completion_tokens=len(ids),
+        )
+
+    def text(self, ids: Ids) -> str:
+        """Response tokens as text, without special tokens."""
+        tokenizer = self._carrier.tokenizer
+        return str(tokenizer.decode(ids.tolist(), skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -45,7 +45,8 @@ class Segment:
     `response_ids`: [n], the tokens sampled here, the end-of-sequence token included where the model wrote it. The loss
     looks at each of these n tokens and at no other. `behaviour_log_probs`: [n], nats, the sampler's.
     `reference_log_probs`: [n], nats, the trainer's under the weights that sampled (None until it has computed them).
-    `iteration`: in which it was sampled; `weight_version`: how many weight swaps the sampling weights were.
+    `iteration`: in which it was sampled; `weight_version`: how many weight swaps the sampling weights were. `error`: the
+    engine's reason, where it aborted.
 
     The arrays are copies that can't be written to. Raises ValueError where an invariant does not hold.
     """
@@ -60,6 +61,7 @@ class Segment:
     behaviour_log_probs: LogProbs
     status: SegmentStatus
     reference_log_probs: LogProbs | None = None
+    error: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("sample_index", "segment_index", "iteration", "weight_version"):

@@ -14,10 +14,34 @@ from kimi_pipeline.checkpoints import find_checkpoint
 from kimi_pipeline.curation.selection import RL_PROMPT_SET
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.plots import curves
-from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
+from kimi_pipeline.stages import Context, Outcome, Stage, code_version, require_outcome
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
 
 JOB = "kimi_pipeline.rl.loop"
+CODE = (
+    "kimi_pipeline.rl.judging",
+    "kimi_pipeline.rl.learning",
+    "kimi_pipeline.rl.loop",
+    "kimi_pipeline.rl.mirror_descent",
+    "kimi_pipeline.rl.objectives",
+    "kimi_pipeline.rl.prompt_sampling.curriculum",
+    "kimi_pipeline.rl.prompt_sampling.prioritized",
+    "kimi_pipeline.rl.prompt_sampling.sampler",
+    "kimi_pipeline.rl.prompt_sampling.success_rates",
+    "kimi_pipeline.rl.prompt_sampling.uniform",
+    "kimi_pipeline.rl.replay_buffer",
+    "kimi_pipeline.rl.rollout",
+    "kimi_pipeline.rl.trajectories",
+    "kimi_pipeline.training.engine",
+    "kimi_pipeline.training.optimizers",
+    "kimi_pipeline.training.packing",
+    "kimi_pipeline.training.policy",
+    "kimi_pipeline.rewards.composite",
+    "kimi_pipeline.rewards.length",
+    "kimi_pipeline.rewards.math_rules",
+    "kimi_pipeline.rewards.repetition",
+)
+"""What a run's course depends on: with other code a saved run is not gone on with."""
 
 
 def _settings(context: Context) -> dict[str, Any]:
@@ -37,7 +61,7 @@ def train_rl(context: Context) -> Outcome:
     if policy["folder"] is None:
         raise UserError("rl_checkpoint trains weights, and an endpoint has none: use a profile with carrier vllm")
     prompts = context.lake.sql(
-        "select problem_id, prompt, answer, answer_kind, weight, bucket, domain from prompt_set "
+        "select problem_id, prompt, answer, answer_kind, weight, pass_rate, bucket, domain from prompt_set "
         "where prompt_set = ? and version = ? order by problem_id",
         [chosen["prompt_set"], chosen["version"]],
     )
@@ -53,6 +77,7 @@ def train_rl(context: Context) -> Outcome:
             "home": str(context.home.root),
             "profile": context.profile.settings(),
             "run_id": context.run_id,
+            "code": code_version(CODE),
             "checkpoint": {"digest": policy["digest"], "folder": policy["folder"]},
             "prompts": str(path),
             "prompt_set": {"name": chosen["prompt_set"], "version": chosen["version"], "digest": chosen["digest"]},
@@ -86,18 +111,7 @@ RL_CHECKPOINT = Stage(
     compute=train_rl,
     upstream=("sft_checkpoint", "rl_prompt_set", "decision_ledger"),
     settings=_settings,
-    code=(
-        "kimi_pipeline.rl.loop",
-        "kimi_pipeline.rl.learning",
-        "kimi_pipeline.rl.mirror_descent",
-        "kimi_pipeline.rl.rollout",
-        "kimi_pipeline.rl.prompt_sampling",
-        "kimi_pipeline.training.engine",
-        "kimi_pipeline.training.optimizers",
-        "kimi_pipeline.training.packing",
-        "kimi_pipeline.training.policy",
-        "kimi_pipeline.rewards.math_rules",
-    ),
+    code=CODE,
     kinds=("deepspeed", "vllm", "mlflow"),
     by_set=True,
 )

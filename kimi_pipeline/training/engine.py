@@ -13,7 +13,7 @@ import logging
 import math
 import shutil
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +30,9 @@ from kimi_pipeline.training.runtime import Ranks
 
 TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja")
 WRITTEN_BY_THE_MODEL = ("config.json", "generation_config.json", "model.safetensors.index.json", MANIFEST)
+
+
+STATE_TAG = "state"
 
 
 class NotFinite(RuntimeError):
@@ -122,6 +125,18 @@ class Trainer:
         if not math.isfinite(self._norm):
             raise NotFinite(f"gradient norm {self._norm}")
 
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def save_state(self, folder: Path) -> None:
+        """Write weights and optimizer so that training goes on bit for bit; every rank writes its share."""
+        with _quiet():
+            self.engine.save_checkpoint(str(folder), tag=STATE_TAG, save_latest=False)
+
+    def load_state(self, folder: Path) -> None:
+        """Take what `save_state` wrote, with the same number of ranks and the same ZeRO stage."""
+        with _quiet():
+            self.engine.load_checkpoint(str(folder), tag=STATE_TAG)
+
     # -- weights ------------------------------------------------------------------------------------------------
 
     def named_weights(self) -> Iterator[tuple[str, torch.Tensor]]:
@@ -153,6 +168,16 @@ class Trainer:
         for path in sorted(self.folder.iterdir()):
             if path.suffix in TOKENIZER_SUFFIXES and path.name not in WRITTEN_BY_THE_MODEL:
                 shutil.copyfile(path, folder / path.name)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without DeepSpeed's lines about every file it writes."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _config(settings: EngineSettings) -> dict[str, Any]:

@@ -65,6 +65,16 @@ class Ranks:
         dist.gather_object(value, found, dst=0)
         return found
 
+    def exchange(self, value: Any) -> list[Any]:
+        """Every rank's value, in rank order, on every rank."""
+        if self.size == 1:
+            return [value]
+        import torch.distributed as dist
+
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, value)
+        return found
+
     def share(self, value: Any) -> Any:
         """Rank 0's value, on every rank."""
         if self.size == 1:

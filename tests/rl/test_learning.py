@@ -18,8 +18,12 @@ pytestmark = pytest.mark.usefixtures("ranks")
 SETTINGS: dict[str, Any] = {"mini_steps": 1, "warm_up": 0, "learning_rate": 1e-3, "samples": 4}
 
 
-def learn(trainer: Any, groups: list[Any], **changes: Any) -> tuple[list[Any], dict[str, float]]:
-    return Learner(trainer, Rl(**(SETTINGS | changes)), pad_id=2).learn(groups, iteration=1)
+def learn(
+    trainer: Any, groups: list[Any], growing: Any = (), iteration: int = 1, **changes: Any
+) -> tuple[list[Any], dict[str, float]]:
+    """The groups with references, and figures."""
+    learned = Learner(trainer, Rl(**(SETTINGS | changes)), pad_id=2).learn(groups, growing, iteration)
+    return [group.with_references(learned.references) for group in groups], learned.figures
 
 
 def weights_of(trainer: Any) -> Any:
@@ -58,7 +62,7 @@ def test_the_gradient_of_a_step_is_equation_3_response_by_response(
     total: Any = 0.0
     for group, mean in zip(groups, (1 / 3, 3 / 4), strict=True):
         for member in group.judged:
-            total = total + (member.reward - mean) * sum_of_log_probs(plain, member.segment) / len(group.judged)
+            total = total + (member.reward - mean) * sum_of_log_probs(plain, member.segments[-1]) / len(group.judged)
     (-total / len(groups)).backward()
     learn(trainer, groups)
     states = trainer.engine.basic_optimizer.state
@@ -94,9 +98,9 @@ def test_later_steps_measure_against_the_weights_that_sampled(
     trainer, before = make_trainer(), make_trainer()
     referenced, figures = learn(trainer, groups, mini_steps=4)
     for group in referenced:
-        for member in group.members:
-            expected = float(sum_of_log_probs(before, member.segment))
-            assert float(member.segment.reference_log_probs.sum()) == pytest.approx(expected, abs=1e-3)
+        for member in group.trajectories:
+            expected = float(sum_of_log_probs(before, member.segments[-1]))
+            assert float(member.segments[-1].reference_log_probs.sum()) == pytest.approx(expected, abs=1e-3)
     assert figures["log_ratio_max"] > 0.0
     assert learn(make_trainer(), groups, mini_steps=1)[1]["log_ratio_max"] == 0.0  # one step: no regulariser at all
 
@@ -108,7 +112,7 @@ def test_without_any_signal_nothing_moves(make_trainer: Callable[..., Any], make
     groups, figures = learn(trainer, [make_group(0, 1.0, 1.0), make_group(1, 0.0, 0.0, 0.0)], mini_steps=2)
     assert largest_difference(weights_of(trainer), before) == 0.0
     assert figures["without_signal"] == 1.0 and figures["kl"] == 0.0
-    assert all(member.segment.reference_log_probs is not None for group in groups for member in group.members)
+    assert all(member.segments[-1].reference_log_probs is not None for group in groups for member in group.trajectories)
 
 
 def test_groups_without_two_verdicts_are_left_out(
@@ -125,23 +129,95 @@ def test_groups_without_two_verdicts_are_left_out(
 def test_the_optimizer_is_reset_at_each_iteration_where_asked(
     make_trainer: Callable[..., Any], make_group: Callable[..., Any]
 ) -> None:
-    groups = [make_group(place, 1.0, 0.0) for place in range(2)]
     steps = {}
     for reset in (True, False):
         trainer = make_trainer(zero_stage=1)
         learner = Learner(trainer, Rl(**(SETTINGS | {"reset_optimizer": reset, "mini_steps": 2})), pad_id=2)
         for iteration in (1, 2, 3):
-            learner.learn(groups, iteration)
+            learner.learn([make_group(place, 1.0, 0.0, iteration=iteration) for place in range(2)], [], iteration)
         state = next(iter(trainer.engine.basic_optimizer.state.values()))
         steps[reset] = float(state["step"])
     assert steps == {True: 2.0, False: 6.0}
+
+
+def referenced_by(trainer: Any, group: Any) -> Any:
+    """The group with references of the trainer's present weights on all segments but each response's last."""
+    from kimi_pipeline.rl.trajectories import SegmentKey
+
+    found = {}
+    for member in group.trajectories:
+        for segment in member.segments[:-1]:
+            batch = collate([segment.context_ids], [segment.response_ids], 2)
+            log_probs = trainer.policy(batch.input_ids, batch.positions, batch.targets).log_probs
+            found[SegmentKey(group.key, member.sample_index, segment.segment_index)] = log_probs.detach().numpy()
+    return group.with_references(found)
+
+
+@pytest.mark.parametrize(("loss_on", "max_staleness"), [("current", 8), ("all", 8), ("all", 1)])
+def test_the_loss_looks_at_the_segments_it_is_told_to(
+    make_trainer: Callable[..., Any], make_group: Callable[..., Any], loss_on: str, max_staleness: int
+) -> None:
+    """Responses of several segments, all under the present weights: the gradient is equation 3 on the chosen ones."""
+    import torch
+
+    trainer, plain = (make_trainer(zero_stage=0, max_grad_norm=1e9) for _ in range(2))
+    group = referenced_by(plain, make_group(0, 1.0, 0.0, 0.0, length=30, cuts=4, iteration=9))
+    assert max(len(member.segments) for member in group.trajectories) > 3
+    total: Any = 0.0
+    for member in group.judged:
+        chosen = member.segments[-1:] if loss_on == "current" else member.segments
+        for segment in chosen:
+            if segment.iteration >= 9 - max_staleness:
+                total = total + (member.reward - 1 / 3) * sum_of_log_probs(plain, segment) / 3
+    (-total).backward()
+    learn(trainer, [group], iteration=9, loss_on=loss_on, max_staleness=max_staleness)
+    states = trainer.engine.basic_optimizer.state
+    for (name, mine), (_, theirs) in zip(
+        trainer.policy.named_parameters(), plain.policy.named_parameters(), strict=True
+    ):
+        moment = states[mine]["exp_avg"] / (1 - trainer.settings.betas[0])
+        torch.testing.assert_close(
+            moment, theirs.grad, atol=1e-5, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+def test_groups_that_go_on_get_references_and_no_step(
+    make_trainer: Callable[..., Any], make_group: Callable[..., Any]
+) -> None:
+    trainer, before = make_trainer(), make_trainer()
+    growing = make_group(0, 1.0, 0.0)
+    complete = make_group(1, 1.0, 0.0)
+    learned = Learner(trainer, Rl(**SETTINGS), pad_id=2).learn([complete], [growing], iteration=1)
+    alone = make_trainer()
+    learn(alone, [complete])
+    assert largest_difference(weights_of(trainer), weights_of(alone)) == 0.0
+    for member in growing.with_references(learned.references).trajectories:
+        segment = member.segments[-1]
+        expected = float(sum_of_log_probs(before, segment))
+        assert float(segment.reference_log_probs.sum()) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_response_whose_segments_are_all_stale_counts_in_the_baseline_alone(
+    make_trainer: Callable[..., Any], make_group: Callable[..., Any]
+) -> None:
+    trainer = make_trainer()
+    before = weights_of(trainer)
+    old = make_group(0, 1.0, 0.0, iteration=1)
+    from kimi_pipeline.rl.trajectories import SegmentKey
+
+    zeros = {SegmentKey(old.key, i, 0): -np.ones(m.tokens, np.float32) for i, m in enumerate(old.trajectories)}
+    learned = Learner(trainer, Rl(**(SETTINGS | {"max_staleness": 2})), pad_id=2).learn(
+        [old.with_references(zeros)], [], iteration=4
+    )
+    assert learned.stale == {(old.key, 0), (old.key, 1)} and learned.advantages[old.key, 0] == 0.5
+    assert largest_difference(weights_of(trainer), before) == 0.0
 
 
 def test_the_gap_is_between_sampler_and_trainer(
     make_trainer: Callable[..., Any], make_group: Callable[..., Any]
 ) -> None:
     groups, figures = learn(make_trainer(), [make_group(0, 1.0, 0.0)])
-    gaps = np.concatenate([member.segment.gap for member in groups[0].members])
+    gaps = np.concatenate([member.segments[-1].gap for member in groups[0].trajectories])
     assert figures["gap_max"] == pytest.approx(float(gaps.max()), rel=1e-5)
     assert figures["gap_mean"] == pytest.approx(float(gaps.mean()), rel=1e-5)
 

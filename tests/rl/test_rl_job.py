@@ -126,7 +126,7 @@ def test_two_ranks_take_the_same_steps_as_one(job_home: Home, sft_job: Any, one_
     ("changes", "message"),
     [
         ({"inference__carrier": "endpoint"}, "an endpoint's weights can't be swapped"),
-        ({"inference__tensor_parallel": 2}, "set inference.tensor_parallel to 1"),
+        ({"inference__tensor_parallel": 2}, "inference.tensor_parallel 2 does not divide it"),
         ({"rl__temperature": 0}, "rl.temperature is 0"),
     ],
 )
