@@ -82,6 +82,18 @@ def without_signal(correct: torch.Tensor, groups: torch.Tensor, count: int) -> t
     return (right == 0) | (right == group_sizes(groups, count))
 
 
+def signal_figures(correct: torch.Tensor, groups: torch.Tensor, count: int) -> dict[str, float]:
+    """The shares of problems that are `all_right` and `all_wrong`, and of both together (`without_signal`), before any
+    shaping. `correct` [n] of 0 and 1; a problem without responses counts as all wrong; no problems give zeros.
+
+    With a length reward such a group may still have a gradient: these shares speak of the prompts, not of the loss.
+    """
+    silent = without_signal(correct, groups, count)
+    right = correct.new_zeros(count).index_add(0, groups, correct) > 0
+    shares = {"all_right": silent & right, "all_wrong": silent & ~right, "without_signal": silent}
+    return {name: float(found.double().mean()) if count else 0.0 for name, found in shares.items()}
+
+
 def ratio_figures(ratios: torch.Tensor) -> dict[str, float]:
     """What to watch of log-ratios [n] with responses drawn from pi_i.
 

@@ -204,6 +204,13 @@ def test_groups_without_signal_are_all_right_or_all_wrong() -> None:
     assert md.without_signal(correct, groups, 3).tolist() == [True, True, False]
 
 
+def test_shares_of_groups_without_signal_by_hand() -> None:
+    correct, groups = torch.tensor([1.0, 1, 0, 0, 1, 0, 0, 0]), torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
+    assert md.signal_figures(correct, groups, 4) == {"all_right": 0.25, "all_wrong": 0.5, "without_signal": 0.75}
+    nothing = md.signal_figures(torch.zeros(0), torch.zeros(0, dtype=torch.int64), 0)
+    assert nothing == {"all_right": 0.0, "all_wrong": 0.0, "without_signal": 0.0}
+
+
 def test_figures_of_log_ratios_by_hand() -> None:
     figures = md.ratio_figures(torch.tensor([0.0, 0.0, -2.0, 1.0]))
     assert figures["log_ratio_mean"] == pytest.approx(-0.25)

@@ -59,13 +59,13 @@ class UniformSampler:
         self._epoch, self._queue = int(state["epoch"]), list(state["queue"])
 
     def _bounded(self, waiting: list[str]) -> list[str]:
-        """No prompt waits more often than an epoch can hold it: one that is wanted more than once a draw never catches
+        """No prompt waits more often than two epochs can hold it: one that is wanted more than once a draw never catches
         up, and the queue would grow for ever."""
         seen: Counter[str] = Counter()
         kept = []
         for name in waiting:
             seen[name] += 1
-            if seen[name] <= math.ceil(self._prompts[name].weight / self._mean):
+            if seen[name] <= 2 * math.ceil(self._prompts[name].weight / self._mean):
                 kept.append(name)
         return kept
 
