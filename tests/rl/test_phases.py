@@ -1,0 +1,55 @@
+"""The watch: a rank that hangs is named, one that waits for it is not."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from kimi_pipeline.rl.phases import WAITING, Phases, Watch
+
+
+def test_seconds_add_up_by_phase(tmp_path: Path) -> None:
+    phases = Phases(tmp_path, 0)
+    phases.begin(3)
+    for _ in range(2):
+        with phases("rollout"):
+            time.sleep(0.02)
+    with pytest.raises(KeyError), phases("train"):
+        raise KeyError
+    assert phases.seconds["rollout"] >= 0.04 and set(phases.seconds) == {"rollout", "train"}
+    phases.begin(4)
+    assert phases.seconds == {}
+
+
+def test_the_rank_that_others_wait_for_is_named(tmp_path: Path) -> None:
+    waiting, stuck = Phases(tmp_path, 0), Phases(tmp_path, 1)
+    watch = Watch(tmp_path, limit=10)
+    waiting.begin(7)
+    stuck.begin(7)
+    with waiting(WAITING), stuck("rollout"):
+        assert watch.hung(100.0) is None and watch.hung(109.0) is None
+        line = watch.hung(111.0)
+    assert line is not None and "rank 1 has been in phase 'rollout' of iteration 7 for 11 s" in line
+    assert watch.hung(150.0) is None  # it went on
+    assert watch.hung(500.0) is None  # and now waits
+
+
+def test_a_phase_that_begins_anew_starts_the_clock_anew(tmp_path: Path) -> None:
+    phases, watch = Phases(tmp_path, 0), Watch(tmp_path, limit=10)
+    phases.begin(1)
+    with phases("rollout"):
+        assert watch.hung(0.0) is None
+    with phases("rollout"):
+        assert watch.hung(11.0) is None and watch.hung(20.0) is None and watch.hung(22.0) is not None
+
+
+def test_the_thread_calls_stop(tmp_path: Path) -> None:
+    said: list[str] = []
+    phases = Phases(tmp_path, 0)
+    with Watch(tmp_path, 0.1, said.append), phases("train"):
+        deadline = time.monotonic() + 5
+        while not said and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert said and "'train'" in said[0]
