@@ -1,9 +1,19 @@
 #!/usr/bin/env bash
-# Debian packages that the tests use: a browser for the UI tests. The pipeline itself needs none of them.
+# Debian packages that the tests use: a browser for the UI tests, what the sandbox runs on. The rest of the pipeline
+# needs none of them.
 set -euo pipefail
 missing=()
-command -v chromium >/dev/null || missing+=(chromium)
-command -v make >/dev/null || missing+=(make)
+need() { command -v "$1" >/dev/null || missing+=("$2"); }
+need chromium chromium
+need make make
+need dockerd docker.io
+need iptables iptables
+need mmdebstrap mmdebstrap
+need bwrap bubblewrap
+need g++ g++
+need node nodejs
+[ -x /usr/bin/python3 ] || missing+=(python3)
+ldconfig -p | grep -q 'libseccomp\.so\.2' || missing+=(libseccomp2)
 [ ${#missing[@]} -eq 0 ] && exit 0
 as_root=(); [ "$(id -u)" -eq 0 ] || as_root=(sudo)
 echo "installing ${missing[*]}"

@@ -62,7 +62,7 @@ def main() -> None:
             os.dup2(null, 1)
             order = zygote.serve(there, settings)
             if order is not None:
-                return zygote.run_python(order)
+                zygote.run_python(order)
             os._exit(0)
         there.close()
         if not here.recv(16):

@@ -98,9 +98,8 @@ class Limits:
                 raise SandboxInputError(
                     f"{name} is {getattr(self, name)}: above the {host_memory_mb} MB of the machine that runs the sandbox"
                 )
-        asked = (("memory_mb", "memory_mb"), ("compile_memory_mb", "memory_mb"))
-        asked += (("processes", "processes"), ("disk_mb", "disk_mb"), ("files", "files"))
-        for name, bound in asked:
+        for name in ("memory_mb", "compile_memory_mb", "processes", "disk_mb", "files"):
+            bound = name.removeprefix("compile_")
             if getattr(self, name) > getattr(size, bound):
                 raise SandboxInputError(
                     f"{name} is {getattr(self, name)}: a worker has {getattr(size, bound)}; lower it, "
