@@ -200,6 +200,8 @@ class BubblewrapBackend:
         for name in HIDDEN:
             if os.path.exists(f"/proc/{name}"):
                 words += ["--ro-bind", "/dev/null", f"/proc/{name}"]
+        for parent in ("/sys", "/sys/fs", "/sys/fs/cgroup", os.path.dirname(workers.PACKAGES)):
+            words += ["--perms", "0755", "--dir", parent]
         if self._packages is not None:
             words += ["--ro-bind", str(self._packages), workers.PACKAGES]
         if group is not None:
