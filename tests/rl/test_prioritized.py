@@ -168,6 +168,13 @@ def test_a_certain_prompt_is_in_every_draw() -> None:
     assert all("p0" in [prompt.problem_id for prompt in sampler.draw(6)] for _ in range(200))
 
 
+def test_any_two_prompts_may_come_together() -> None:
+    """Systematic sampling in a fixed order would never draw neighbours in one batch."""
+    sampler, _ = sampler_of(prompts(*[0.5] * 8))
+    pairs = {frozenset(prompt.problem_id for prompt in sampler.draw(2)) for _ in range(500)}
+    assert len(pairs) == 8 * 7 / 2
+
+
 # -- over many iterations ---------------------------------------------------------------------------------------
 
 

@@ -121,6 +121,16 @@ def test_a_hard_part_smaller_than_a_batch_is_filled_up_and_said() -> None:
     assert len(sampler.draw(100)) == 8
 
 
+@pytest.mark.parametrize("cut", [1, 4, 7, 8])
+def test_a_curriculum_goes_on_in_all_its_parts(cut: int) -> None:
+    """Saved before its second part, at its beginning, and while hard and other prompts are in the middle of an epoch."""
+    sampler, other = curriculum(batch=5), curriculum(batch=5)
+    for _ in range(cut):
+        sampler.draw(5)
+    other.restore(json.loads(json.dumps(sampler.state())))
+    assert [names(other.draw(5)) for _ in range(8)] == [names(sampler.draw(5)) for _ in range(8)]
+
+
 def test_a_curriculum_without_hard_prompts_is_refused() -> None:
     with pytest.raises(UserError, match=r"none of the 3 prompts has .* rl.hard_below \(0.3; 2 have one\): raise it"):
         curriculum((0.5, 0.9, None))
