@@ -78,3 +78,13 @@ def shaped(base: Reward, settings: Rl, iteration: int) -> Reward:
     if settings.repetition_penalty:
         shapings.append(RepetitionShaping(settings.repetition_penalty))
     return ShapedReward(base, shapings) if shapings else base
+
+
+def shaping_notes(settings: Rl) -> tuple[str, ...]:
+    """Lines for the user about settings that will have no effect."""
+    if settings.length_weight and settings.length_from > settings.iterations:
+        return (
+            f"rl.length_from ({settings.length_from}) is beyond rl.iterations ({settings.iterations}): this run has no "
+            "length reward",
+        )
+    return ()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kimi_pipeline.profiles.profile import Rl
-from kimi_pipeline.rewards.composite import ShapedReward, shaped
+from kimi_pipeline.rewards.composite import ShapedReward, shaped, shaping_notes
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Status
 from kimi_pipeline.rewards.length import LengthShaping, length_rewards
 from kimi_pipeline.rewards.math_rules import MathReward
@@ -96,6 +96,12 @@ def test_where_nothing_is_in_force_the_base_is_used_as_it_is() -> None:
     assert shaped(base, Rl(length_weight=0.4, length_from=3), 2) is base
     penalised = shaped(base, Rl(repetition_penalty=0.5, length_weight=0.4, length_from=3), 2)
     assert penalised.version == "math-rules@1+repetition@1(penalty=0.5)"  # the penalty has no warm-up
+
+
+def test_a_length_reward_that_never_begins_is_said() -> None:
+    assert "this run has no length reward" in shaping_notes(Rl(length_weight=0.1, length_from=9, iterations=8))[0]
+    assert shaping_notes(Rl(length_weight=0.1, length_from=8, iterations=8)) == ()
+    assert shaping_notes(Rl(length_from=9, iterations=8)) == ()
 
 
 VERDICTS = st.lists(

@@ -209,6 +209,13 @@ def test_rates_are_kept_whichever_way_prompts_are_chosen() -> None:
         assert (found.problem_id, found.rate, found.correct, found.total) == ("p1", 0.375, 3, 8)
 
 
+def test_a_curriculum_that_never_becomes_hard_is_said() -> None:
+    pool = prompts(1.0, rates=(0.1,))
+    (note,) = sampler_of("curriculum", pool, iterations=2, prompts=1).notes
+    assert note == "rl.curriculum_from (3) is beyond rl.iterations (2): sampling stays uniform to the end"
+    assert [sampler_of(way, pool, iterations=3, prompts=1).notes for way in WAYS] == [(), (), ()]
+
+
 def test_another_way_to_sample_and_another_set_are_refused() -> None:
     pool = prompts(1.0, 1.0, rates=(0.1, 0.1))
     saved = sampler_of("uniform", pool)

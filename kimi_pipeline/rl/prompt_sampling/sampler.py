@@ -33,15 +33,16 @@ class Strategy(Protocol):
 class PromptSampler:
     """Chooses the problems of an iteration. Ranks that make the same calls in the same order get the same prompts."""
 
-    def __init__(self, name: str, strategy: Strategy, rates: SuccessRates) -> None:
+    def __init__(self, name: str, strategy: Strategy, rates: SuccessRates, notes: Sequence[str] = ()) -> None:
         self.name = name
         self._strategy = strategy
         self._rates = rates
+        self._notes = tuple(notes)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Lines for the user about this set under these settings."""
-        return self._strategy.notes
+        return self._notes + self._strategy.notes
 
     def draw(self, count: int, busy: Collection[str] = ()) -> list[Prompt]:
         """`count` distinct prompts, or all there are; none of the problems in `busy` (still under way). Once an iteration:
@@ -76,11 +77,17 @@ class PromptSampler:
 def prompt_sampler(settings: Rl, prompts: Sequence[Prompt], seed: int) -> PromptSampler:
     """The sampler that the settings choose. Raises UserError for a curriculum without any hard prompt."""
     rates = SuccessRates(prompts, settings.prior_strength, settings.evidence_kept)
+    notes = []
     strategy: Strategy
     match settings.sampling:
         case "uniform":
             strategy = UniformSampler(prompts, seed)
         case "curriculum":
+            if settings.curriculum_from > settings.iterations:
+                notes.append(
+                    f"rl.curriculum_from ({settings.curriculum_from}) is beyond rl.iterations ({settings.iterations}): "
+                    "sampling stays uniform to the end"
+                )
             strategy = CurriculumSampler(
                 prompts,
                 seed,
@@ -92,4 +99,4 @@ def prompt_sampler(settings: Rl, prompts: Sequence[Prompt], seed: int) -> Prompt
             strategy = PrioritizedSampler(
                 prompts, seed, rates, floor=settings.priority_floor, patience=settings.unsolved_patience
             )
-    return PromptSampler(settings.sampling, strategy, rates)
+    return PromptSampler(settings.sampling, strategy, rates, notes)
