@@ -52,11 +52,16 @@ class Loss(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One of `OBJECTIVES`, with its settings bound."""
+    """One of `OBJECTIVES`, with its settings bound.
+
+    `pulls_back`: whether a response of gain 0 has a gradient once the policy has left the weights that sampled it. Where
+    it is False such responses may be left out of every pass.
+    """
 
     name: str
     gains: Gains
     loss: Loss
+    pulls_back: bool
 
 
 # -- the report's -----------------------------------------------------------------------------------------------
@@ -161,15 +166,15 @@ def _mirror_descent(settings: Rl) -> Objective:
     def gains(rewards: torch.Tensor, correct: torch.Tensor, groups: torch.Tensor, count: int) -> torch.Tensor:
         return mirror_descent.advantages(rewards, groups, count, settings.tau, settings.baseline)
 
-    return Objective("mirror_descent", gains, partial(mirror_descent_loss, tau=settings.tau))
+    return Objective("mirror_descent", gains, partial(mirror_descent_loss, tau=settings.tau), pulls_back=True)
 
 
 def _rest(settings: Rl) -> Objective:
-    return Objective("rest", rest_gains, rest_loss)
+    return Objective("rest", rest_gains, rest_loss, pulls_back=False)
 
 
 def _grpo(settings: Rl) -> Objective:
-    return Objective("grpo", grpo_gains, partial(grpo_loss, clip=settings.clip))
+    return Objective("grpo", grpo_gains, partial(grpo_loss, clip=settings.clip), pulls_back=False)
 
 
 OBJECTIVES: dict[str, Callable[[Rl], Objective]] = {"mirror_descent": _mirror_descent, "rest": _rest, "grpo": _grpo}

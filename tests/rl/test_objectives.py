@@ -161,6 +161,16 @@ def test_the_objectives_are_three_different_ones(policies: Any) -> None:
             assert float(cosine) < 0.99
 
 
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_a_response_of_gain_0_is_pulled_back_or_has_no_gradient_at_all(policies: Any, name: str) -> None:
+    objective = objective_of(Rl(objective=name))  # type: ignore[arg-type]
+    tokens = token_log_probs(policies[0]).requires_grad_()
+    reference = token_log_probs(policies[1])
+    objective.loss(tokens, reference, ROWS, torch.zeros(6, dtype=torch.float64), double(SIZES), 2).backward()
+    assert tokens.grad is not None
+    assert bool((tokens.grad.abs() > 1e-6).all()) if objective.pulls_back else float(tokens.grad.abs().max()) == 0.0
+
+
 def test_the_setting_and_the_registry_hold_the_same_names() -> None:
     names = get_args(Rl.model_fields["objective"].annotation)
     assert list(OBJECTIVES) == list(names) == list(EXPRESSIONS)
