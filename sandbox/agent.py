@@ -114,7 +114,7 @@ class Room:
         self.box: str = settings["box"]
         self.size: dict[str, Any] = settings["size"]
         self.environment = dict(_BASE_ENVIRONMENT)
-        if os.path.isdir(settings["packages"]):
+        if zygote.has_packages(settings):
             self.environment["PYTHONPATH"] = settings["packages"]
         self.zygote = zygote_socket
         self.zygote_pid = zygote_pid
@@ -246,6 +246,7 @@ class _Watch:
         self.reaped_before = room.reaped
         self.cpu_before = room.meter.cpu_seconds(room.reaped)
         self.oom_before = room.meter.oom_kills()
+        self.shared_before = room.meter.shared_mb([*room.scratch, room.box])  # sealed inputs are shared memory as well
         self.idle: IdleClock | None = None
 
     def until_end(self) -> _Run:
@@ -290,7 +291,8 @@ class _Watch:
         if self.idle is None:
             self.idle = IdleClock(room.meter, room.reaped)
         self.idle.tick(cpu)
-        self.peak_mb = max(self.peak_mb, room.meter.memory_mb())
+        shared = room.meter.shared_mb([*room.scratch, room.box]) - self.shared_before
+        self.peak_mb = max(self.peak_mb, room.meter.memory_mb() + max(0.0, shared))
         self._check_space()
         if self.peak_mb > limits["memory_mb"]:
             self._stop("memory_limit", f"above {limits['memory_mb']} MB")

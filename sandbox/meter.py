@@ -4,8 +4,9 @@ Belongs here: reading the worker's cgroup and /proc, as process 1 sees them. Doe
 much (`agent.py`). Runs inside a worker: standard library only.
 
 CPU time comes from the worker's cgroup, less what agent and zygote used themselves, so no double fork or ignored
-SIGCHLD hides any. Memory is the cgroup's anonymous memory, less theirs: pages shared after a fork count once and files
-in a tmpfs do not count. Where a worker has no readable cgroup, both are summed over the processes in /proc.
+SIGCHLD hides any. Memory is the cgroup's anonymous memory, less theirs, and its shared mappings: pages shared after a
+fork count once and files in a tmpfs do not count. Where a worker has no readable cgroup, both are summed over the
+processes in /proc.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ _CPU_FILES = (
 _MEMORY_FILES = (
     ("/sys/fs/cgroup/memory.stat", b"anon "),
     ("/sys/fs/cgroup/memory/memory.stat", b"total_rss "),
+)
+_SHARED_FILES = (
+    ("/sys/fs/cgroup/memory.stat", b"shmem "),
+    ("/sys/fs/cgroup/memory/memory.stat", b"total_shmem "),
 )
 _OOM_FILES = (
     ("/sys/fs/cgroup/memory.events", b"oom_kill "),
@@ -67,6 +72,7 @@ class Meter:
                 self._cpu, self._cpu_unit = gauge, unit
                 break
         self._memory = _first_gauge(_MEMORY_FILES)
+        self._shared = _first_gauge(_SHARED_FILES)
         self._oom = _first_gauge(_OOM_FILES)
         self._own_memory = [os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC) for pid in self._own]
 
@@ -98,6 +104,18 @@ class Meter:
             except OSError:
                 continue
         return pages * _PAGE / _MB
+
+    def shared_mb(self, places: list[str]) -> float:
+        """Memory in shared mappings, System V segments and files without a name: all shared memory of the worker but
+
+        the files in these places, which have a bound of their own."""
+        if self._shared is None:
+            return 0.0
+        files = 0
+        for place in places:
+            status = os.statvfs(place)
+            files += (status.f_blocks - status.f_bfree) * status.f_frsize
+        return (self._shared.read() - files) / _MB
 
     def oom_kills(self) -> int:
         """How often the kernel killed a process of this worker for want of memory."""

@@ -5,7 +5,9 @@ Belongs here: sources that never become a program. Does not belong here: program
 
 from __future__ import annotations
 
-from sandbox.abuse.case import Case, Seen, compile_stopped, said
+from dataclasses import replace
+
+from sandbox.abuse.case import QUICK, Case, Seen, compile_stopped, said
 from sandbox.verdicts import Outcome
 
 
@@ -45,6 +47,7 @@ CASES = [
         "int main() { return A<899, 0>::v; }",
         compile_stopped,
         "cpp",
+        limits=replace(QUICK, compile_memory_mb=256),
     ),
     Case(
         "compiler_constexpr",

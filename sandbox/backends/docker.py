@@ -3,9 +3,9 @@
 Belongs here: containers, the engine (local or remote), the demultiplexing of an attached stream. Does not belong here:
 frames, pools, verdicts. docker-py is imported here and nowhere else.
 
-A container has no network, a read-only root, no capability but SETUID and SETGID, no_new_privs, the engine's default
-seccomp profile, limits on memory (no swap), pids and cpu, and three tmpfs of stated size and inodes. It removes itself
-when its stdin ends, so a host that dies leaves nothing.
+A container has no network, a read-only root, no capability but SETUID and SETGID, no_new_privs, a seccomp profile
+narrower than the engine's own, limits on memory (no swap), pids and cpu, and three tmpfs of stated size and inodes. It
+removes itself when its stdin ends, so a host that dies leaves nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import LogConfig, Mount, Ulimit
 
 from sandbox import workers
+from sandbox.backends import seccomp
 from sandbox.errors import BackendUnavailable, WorkerGone
 from sandbox.verdicts import WorkerSize
 
@@ -152,7 +153,7 @@ class DockerBackend:
             read_only=True,
             cap_drop=["ALL"],
             cap_add=["SETUID", "SETGID"],
-            security_opt=["no-new-privileges"],
+            security_opt=["no-new-privileges", f"seccomp={seccomp.engine_profile()}"],
             mem_limit=memory,
             memswap_limit=memory,
             pids_limit=workers.pids_budget(size),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import os
 import socket
 
@@ -92,6 +93,29 @@ def compile_filter() -> bytes:
         return _exported(library, context)
     finally:
         library.seccomp_release(context)
+
+
+def engine_profile() -> str:
+    """The same rules as a container engine's seccomp profile (JSON), so that both backends have one kernel."""
+
+    def rule(names: list[str], action: str = "SCMP_ACT_ALLOW", **more: object) -> dict[str, object]:
+        return {"names": names, "action": action, **more}
+
+    def first_argument(value: int, operator: str, value_two: int = 0) -> list[dict[str, object]]:
+        return [{"index": 0, "value": value, "valueTwo": value_two, "op": operator}]
+
+    masked = first_argument(_NAMESPACES, "SCMP_CMP_MASKED_EQ")
+    rules = [rule(ALLOWED), rule(["clone"], args=masked)]
+    rules += [rule(["clone3"], "SCMP_ACT_ERRNO", errnoRet=errno.ENOSYS)]
+    rules += [rule(["personality"], args=first_argument(value, "SCMP_CMP_EQ")) for value in _PERSONALITIES]
+    rules += [rule(["socket"], args=first_argument(int(family), "SCMP_CMP_EQ")) for family in _FAMILIES]
+    architectures = [
+        {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": []},
+        {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": []},
+    ]
+    return json.dumps(
+        {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": errno.EPERM, "archMap": architectures, "syscalls": rules}
+    )
 
 
 def _library() -> ctypes.CDLL:
