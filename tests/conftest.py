@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from kimi_pipeline.home import CHECKOUT, Home
@@ -16,6 +17,11 @@ from kimi_pipeline.profiles import load_profile
 from kimi_pipeline.stages import Context, new_run_id
 
 SHARED = CHECKOUT.parent / "shared"
+WINDOW = 256  # of the tiny models
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("kimi", deadline=None)
+hypothesis.settings.load_profile("kimi")
 
 
 class NoJobs:
@@ -70,3 +76,26 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no ../shared/data beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two fresh tiny models of the same shape with different weights."""
+    require("torch")
+    from kimi_pipeline.models.tiny import save_tiny
+    from kimi_pipeline.profiles.profile import Model
+
+    folder = tmp_path_factory.mktemp("models")
+    return [save_tiny(Model(layers=2, window=WINDOW), seed, folder / f"tiny-{seed}") for seed in (0, 1)]
+
+
+@pytest.fixture(scope="session")
+def carrier(tiny_models: list[Path]) -> Iterator[Any]:
+    """One vLLM engine for all tests of the session; it serves the first tiny model unless a test swaps."""
+    require("vllm")
+    from kimi_pipeline.inference.vllm_carrier import VllmCarrier
+    from kimi_pipeline.profiles.profile import Inference
+
+    made = VllmCarrier(tiny_models[0], Inference(max_num_seqs=64, kv_cache_gib=0.25), window=WINDOW, dtype="float32")
+    yield made
+    made.close()

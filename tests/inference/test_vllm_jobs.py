@@ -24,7 +24,8 @@ from kimi_pipeline.jobs import LocalLauncher, command, write_spec
 from kimi_pipeline.models.tiny import save_tiny
 from kimi_pipeline.profiles.profile import Model
 from kimi_pipeline.stages import Context
-from tests.inference.conftest import WINDOW, problem_table, sampling_pass
+from tests.conftest import WINDOW
+from tests.inference.conftest import problem_table, sampling_pass
 from tests.inference.faulty_gateway import Gateway, by_turns, forward_to
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,169 @@
+"""Partial rollouts and recovery of the RL job, on a real DeepSpeed and vLLM: kills at random moments change nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from kimi_pipeline.home import Home
+from kimi_pipeline.jobs import command, write_spec
+from kimi_pipeline.lake import Lake
+from tests.conftest import require
+from tests.rl.test_rl_job import spec_of
+from tests.training.conftest import run_job
+
+pytestmark = pytest.mark.slow
+
+PARTIAL = {
+    "rl__iterations": 8,
+    "rl__segment_tokens": 5,
+    "rl__loss_on": "all",
+    "rl__sampling": "prioritized",
+    "rl__kept_iterations": 2,
+    "limits__commit_samples": 20,
+}
+PHASES = ("rollout", "train", "checkpoint", "hand_over", "reward", "idle")
+KILLS = 3  # KIMI_KILLS sets another number
+SEED = 7
+
+
+def fresh_home(root: Path, name: str) -> Home:
+    return Home(root / name).prepare()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, sft_job: Any) -> tuple[Home, dict[str, Any]]:
+    require("vllm")
+    home = fresh_home(tmp_path_factory.mktemp("partial"), "whole")
+    code, result, output = run_job(home.jobs, "kimi_pipeline.rl.loop", spec_of(home, sft_job, **PARTIAL))
+    assert code == 0 and result is not None, output
+    return home, result
+
+
+def rows_of(home: Home, table: str, policy: str) -> list[dict[str, Any]]:
+    column = "checkpoint" if table == "samples" else "policy"
+    return Lake(home.lake).rows(f"select * exclude (run_id, created_at) from {table} where {column} = ?", [policy])
+
+
+def test_responses_grow_over_iterations_within_their_budget(uninterrupted: Any) -> None:
+    home, result = uninterrupted
+    segments = rows_of(home, "segments", result["policy"])
+    assert max(len(row["response_ids"]) for row in segments) <= 5
+    assert max(row["segment_index"] for row in segments) >= 1
+    assert all(len(row["reference_log_probs"]) == len(row["response_ids"]) for row in segments)
+    assert all(row["weight_version"] == row["iteration"] for row in segments)
+    assert {row["status"] for row in segments} >= {"finished", "cut_by_budget"}
+    points = result["curves"]
+    assert points[0]["decode_steps"] == 5 and any(point["buffered"] > 0 for point in points)
+    assert any(point.get("staleness", 0) > 0 for point in points)
+    assert all(point["gap_canary"] <= 1e-4 for point in points)
+
+
+def test_a_rollout_is_the_sum_of_its_segments(uninterrupted: Any) -> None:
+    home, result = uninterrupted
+    segments = rows_of(home, "segments", result["policy"])
+    rollouts = rows_of(home, "rollouts", result["policy"])
+    samples = {row["sample_id"]: row for row in rows_of(home, "samples", result["policy"])}
+    assert len(rollouts) == len(samples) > 0
+    for row in rollouts:
+        key = (row["began"], row["place"], row["sample_index"])
+        own = [s for s in segments if (s["began"], s["place"], s["sample_index"]) == key]
+        assert row["tokens"] == sum(len(s["response_ids"]) for s in own)
+        assert row["segments"] == len(own) and row["iteration"] >= max(s["iteration"] for s in own)
+        assert samples[row["sample_id"]]["completion_tokens"] == row["tokens"]
+        assert row["trained"] and row["advantage"] is not None
+
+
+def test_the_buffer_on_disk_can_be_read_with_duckdb(uninterrupted: Any) -> None:
+    home, result = uninterrupted
+    files = str(home.root / "rl" / "*" / "iteration-*" / "buffer.parquet")
+    found = duckdb.sql(
+        f"select iteration, count(*) from read_parquet('{files}') where status = 'cut_by_budget' group by 1"
+    ).fetchall()
+    assert found and max(iteration for iteration, _ in found) <= len(result["curves"])
+
+
+def start(home: Home, spec: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """The job as a process group of its own."""
+    path = write_spec(home.jobs, "kimi_pipeline.rl.loop", spec)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "MLFLOW_LOGGING_LEVEL": "ERROR"}
+    with (path.parent / "log").open("wb") as log:
+        line = command("kimi_pipeline.rl.loop", path, 1)
+        return subprocess.Popen(line, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def phase_of(home: Home) -> tuple[str, int]:
+    """The phase and iteration the job says it is in."""
+    for path in (home.root / "rl").glob("beats-*/rank-0.json"):
+        try:
+            beat = json.loads(path.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            continue
+        return beat["phase"], beat["iteration"]
+    return "", 0
+
+
+def killed_in(phase: str, job: subprocess.Popen[bytes], home: Home, rng: random.Random) -> bool:
+    """Kill the job at some moment of a phase; False where it ended by itself before."""
+    while job.poll() is None:
+        now, iteration = phase_of(home)
+        if iteration >= 1 and now == phase and rng.random() < 0.2:
+            time.sleep(rng.random() * 0.02)
+            break
+        time.sleep(0.001)
+    ended = job.poll() is not None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+    return not ended
+
+
+def sample_ids(home: Home, policy: str) -> set[str]:
+    if not (home.lake / "samples").is_dir():
+        return set()
+    return {row["sample_id"] for row in rows_of(home, "samples", policy)}
+
+
+def test_kill_9_at_random_moments_changes_nothing(
+    uninterrupted: Any, sft_job: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    whole, expected = uninterrupted
+    home = fresh_home(tmp_path_factory.mktemp("partial"), "killed")
+    spec = spec_of(home, sft_job, **PARTIAL)
+    rng = random.Random(SEED)
+    kills = int(os.environ.get("KIMI_KILLS", KILLS))
+    wanted = [PHASES[number % len(PHASES)] for number in range(kills)]
+    rng.shuffle(wanted)
+    committed: set[str] = set()
+    hit = []
+    for phase in wanted:
+        job = start(home, spec)
+        if not killed_in(phase, job, home, rng):
+            break
+        hit.append(phase)
+        now = sample_ids(home, expected["policy"])
+        assert committed <= now, "a committed rollout is gone"
+        committed = now
+    assert hit, "the job ended before the first kill"
+    code, result, output = run_job(home.jobs, "kimi_pipeline.rl.loop", spec)
+    assert code == 0 and result is not None, output
+    assert result["digest"] == expected["digest"], f"killed in {hit}: other weights than the uninterrupted run's"
+    assert committed <= sample_ids(home, expected["policy"])
+    for table in ("samples", "rollouts", "segments"):
+        mine, theirs = (sorted(map(str, rows_of(one, table, expected["policy"]))) for one in (home, whole))
+        assert mine == theirs, f"killed in {hit}: table {table} differs"
+    timings = ("seconds", "tokens_per_second")
+    for mine, theirs in zip(result["curves"], expected["curves"], strict=True):
+        assert {k: v for k, v in mine.items() if not k.startswith(timings)} == {
+            k: v for k, v in theirs.items() if not k.startswith(timings)
+        }
