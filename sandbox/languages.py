@@ -92,6 +92,5 @@ def _row(path: Path, name: str, row: Any) -> Language:
         raise SandboxInputError(
             f"{where} memory_extra_mb is {row['memory_extra_mb']!r}: give a whole number, 0 or more"
         )
-    return Language(
-        name=name, **{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-    )
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    return Language(name=name, **values)

@@ -30,13 +30,18 @@ _MESSAGE = 1 << 17  # bytes of the longest order
 _START_FAILED = 127
 
 
+def has_packages(settings: dict[str, Any]) -> bool:
+    """Whether the worker was given a folder of Python packages (an image may have the empty place)."""
+    return os.path.isdir(settings["packages"]) and bool(os.listdir(settings["packages"]))
+
+
 def serve(orders: socket.socket, settings: dict[str, Any]) -> dict[str, Any] | None:
     """Forks a program for each order, until the agent is gone. Returns None then.
 
     In a forked child that is to run Python it returns the order, for the caller to hand to `run_python`: the program
     then runs without the zygote's frames below it.
     """
-    if os.path.isdir(settings["packages"]):
+    if has_packages(settings):
         sys.path.insert(0, settings["packages"])
     for name in settings["preload"]:
         importlib.import_module(name)
@@ -195,11 +200,11 @@ def _flush() -> bool:
 
 def _fresh_streams() -> None:
     """Text streams over the program's own descriptors, as the interpreter makes them at its start."""
-    streams = {
-        "stdin": open(0, encoding="utf-8", errors="strict", closefd=False),
-        "stdout": open(1, "w", encoding="utf-8", errors="strict", closefd=False),
-        "stderr": open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False),
-    }
-    for name, stream in streams.items():
+    for fd, name, mode, errors, buffering in (
+        (0, "stdin", "r", "strict", -1),
+        (1, "stdout", "w", "strict", -1),
+        (2, "stderr", "w", "backslashreplace", 1),
+    ):
+        stream = os.fdopen(fd, mode, buffering, encoding="utf-8", errors=errors, closefd=False)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
