@@ -272,6 +272,39 @@ def results(as_json: bool) -> None:
 
 
 @main.command()
+@click.option("--iteration", type=click.IntRange(1), help="Groups that were complete and trained on in it")
+@click.option("--problem", help="Its id (or the beginning), source:row, or a piece of its text")
+@click.option("--policy", help="Beginning of an RL run's policy name (default: the newest run)")
+@click.option("--limit", type=click.IntRange(1), help="Show at most so many responses")
+@as_json
+def rollouts(iteration: int | None, problem: str | None, policy: str | None, limit: int | None, as_json: bool) -> None:
+    """What the policy answered in RL: responses, their segments, rewards and advantages."""
+    from kimi_pipeline.audit.rollouts import rollouts as read
+
+    found = read(open_lake(), iteration=iteration, problem=problem, policy=policy, limit=limit)
+    emit(found, as_json, lambda: _print_rollouts(found))
+
+
+def _print_rollouts(found: list[dict[str, Any]]) -> None:
+    asked = None
+    for row in found:
+        if (row["iteration"], row["problem_id"]) != asked:
+            asked = (row["iteration"], row["problem_id"])
+            click.secho(f"\niteration {row['iteration']}, problem {row['problem_id']}", bold=True)
+            click.echo(f"{row['prompt']}\n(answer {row['answer']})")
+        reward = "-" if row["reward"] is None else f"{row['reward']:+.3f}"
+        advantage = "-" if row["advantage"] is None else f"{row['advantage']:+.3f}"
+        parts = "".join(f", {name} {value:+.3f}" for name, value in row["reward_parts"].items())
+        segments = " + ".join(f"{one['tokens']} in {one['iteration']}" for one in row["segments"])
+        click.secho(
+            f"  #{row['sample_index']} {row['status']}, reward {reward}{parts}, advantage {advantage}, "
+            f"{row['tokens']} tokens ({segments}), {row['ended']}",
+            fg="green" if row["status"] == "correct" else None,
+        )
+        click.echo("      " + row["response"].replace("\n", "\n      "))
+
+
+@main.command()
 @click.option("--profile", help="The profile to check for")
 @as_json
 def doctor(profile: str | None, as_json: bool) -> None:

@@ -202,6 +202,19 @@ SEGMENTS = _table(
 """Rollout segments: tokens, the sampler's log-probs (behaviour) and the trainer's under the sampling weights (reference).
 `prompt_ids` stand with a trajectory's first segment alone."""
 
+SUCCESS_RATES = _table(
+    "success_rates",
+    "policy problem_id",
+    [
+        ("policy", pa.string()),
+        ("problem_id", pa.string()),
+        ("rate", pa.float64()),
+        ("correct", pa.int64()),
+        ("n", pa.int64()),
+    ],
+)
+"""What a run's prompt sampling knew of each problem at its end: the estimate `rate`, and `correct` of `n` rollouts."""
+
 DIFFICULTY = _table(
     "difficulty",
     "problem_id checkpoint template",

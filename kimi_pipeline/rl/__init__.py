@@ -1,6 +1,8 @@
 """Reinforcement learning by online mirror descent [2.3], as one SPMD program of trainer and colocated vLLM [2.6].
 
-The map: mirror_descent.py is the loss; segments.py the rollouts' tokens and log-probs; prompt_sampling.py chooses
-problems; rollout.py samples and rewards; learning.py takes the steps of an iteration; handover.py gives vLLM the new
-weights and checks them; loop.py is the job.
+The map: mirror_descent.py is the loss, objectives.py its rivals and the choice among them. segments.py holds tokens and
+log-probs, trajectories.py responses and groups made of them, replay_buffer.py those that go on. prompt_sampling/ chooses
+problems; rollout.py samples, judging.py has the rewards, learning.py takes the steps of an iteration, handover.py gives
+vLLM the new weights and checks them. figures.py and records.py say what came of it, phases.py how long it took and who
+hangs, recovery.py what a killed run goes on from. loop.py is the job, stage.py its place in the lineage.
 """

@@ -135,16 +135,23 @@ class Learner:
         problems = [len(range(step, len(trained), mini_steps)) for step in range(mini_steps)]
         signal = ranks.sum([sum(item.signal for item in own if item.step == step) for step in range(mini_steps)])
         first = next((step for step in range(mini_steps) if signal[step]), mini_steps)
-        unseen = [item for item in own if item.fresh and (item.step != first or not item.signal)]
+        unseen = [item for item in own if item.fresh and not (item.step == first and self._counts(item, fresh=True))]
         self._references(unseen + others, measured)
         for step in range(first, mini_steps):
-            if problems[step]:
-                chosen = [item for item in own if item.step == step and (item.signal or step != first)]
+            chosen = [item for item in own if item.step == step and self._counts(item, fresh=step == first)]
+            if ranks.sum([len(chosen)])[0]:
                 self._step(step, chosen, problems[step], iteration, measured, fresh=step == first)
         references: dict[SegmentKey, LogProbs] = {}
         for share in ranks.exchange({i.fresh: i.found for i in own + others if i.fresh and i.found is not None}):
             references |= share
         return Learned(references, advantages, stale, self._figures(trained, own + others, measured, iteration))
+
+    def _counts(self, item: _Item, *, fresh: bool) -> bool:
+        """Whether a response has a gradient, or may have one: `fresh` before the first step, where its group must have a
+        signal. Of an objective that pulls nothing back only those with a gain do."""
+        if not self._objective.pulls_back:
+            return abs(item.gain) > NO_GAIN
+        return item.signal or not fresh
 
     # -- what to train on ---------------------------------------------------------------------------------------
 
@@ -175,8 +182,9 @@ class Learner:
                 item.gain = advantages[group.key, trajectory.sample_index]
                 item.size, item.step = len(group.judged), step_of(place, settings.mini_steps)
                 own.append(item)
-            # A response that older weights began is pulled back to its reference, gain or no gain.
-            signal = any(abs(item.gain) > NO_GAIN or len(item.stored) for item in own)
+            # A response that older weights began may be pulled back to its reference, gain or no gain.
+            pulled = self._objective.pulls_back and any(len(item.stored) for item in own)
+            signal = pulled or any(abs(item.gain) > NO_GAIN for item in own)
             for item in own:
                 item.signal = signal
             if rank_of(place, settings.mini_steps, ranks.size) == ranks.rank:
@@ -279,7 +287,7 @@ class Learner:
         return {
             "loss": loss / steps,
             "entropy": entropy / max(1.0, entropy_tokens),
-            "without_signal": _silent(trained) / max(1, len(trained)),
+            **_signal(trained),
             "learning_rate": learning_rate(iteration, self._settings),
             "grad_norm": sum(measured.norms) / steps,
             "grad_norm_max": max(measured.norms, default=0.0),
@@ -326,9 +334,7 @@ def _correct(groups: Iterable[Group]) -> torch.Tensor:
     )
 
 
-def _silent(groups: Sequence[Group]) -> int:
-    """How many of the groups are all right or all wrong."""
-    owners = [number for number, group in enumerate(groups) for _ in group.judged]
-    if not owners:
-        return 0
-    return int(mirror_descent.without_signal(_correct(groups), torch.tensor(owners), len(groups)).sum())
+def _signal(groups: Sequence[Group]) -> dict[str, float]:
+    """Shares of groups that are all right, all wrong, either."""
+    owners = torch.tensor([number for number, group in enumerate(groups) for _ in group.judged], dtype=torch.int64)
+    return mirror_descent.signal_figures(_correct(groups), owners, len(groups))

@@ -36,6 +36,7 @@ from kimi_pipeline.inference.store import Committer, SampleStore
 from kimi_pipeline.jobs import Report, job_main
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles import Profile
+from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rl.phases import WAITING, Phases, Watch
 from kimi_pipeline.rl.prompt_sampling import prompt_sampler, read_prompts
 from kimi_pipeline.rl.recovery import Recovery, Saved
@@ -166,6 +167,7 @@ class _Loop:
     def start(self, prompts: list[Any], stack: ExitStack) -> None:
         """Load the trainer, bring vLLM up beside it, take up a saved run, and hand the weights over."""
         from kimi_pipeline.inference.vllm_carrier import VllmCarrier
+        from kimi_pipeline.rewards.composite import shaping_notes
         from kimi_pipeline.rewards.math_rules import MathReward
         from kimi_pipeline.rl.handover import Canary
         from kimi_pipeline.rl.learning import Learner
@@ -203,7 +205,7 @@ class _Loop:
         if saved:
             self._restore(saved[-1], prompts)
         if self.ranks.is_master:
-            for note in self.sampler.notes:
+            for note in (*self.sampler.notes, *shaping_notes(rl)):
                 self.report.info(note)
             self._open(stack, saved)
         with self.phases("hand_over"):
@@ -277,7 +279,7 @@ class _Loop:
         for group in complete:
             judged = group.judged
             if judged:
-                right = sum(one.verdict is not None and one.verdict.status == "correct" for one in judged)
+                right = sum(one.verdict is not None and one.verdict.status is Status.CORRECT for one in judged)
                 self.sampler.observe(group.prompt.problem_id, right, len(judged))
         self.progress.iteration = number
         with self.phases("hand_over"):
@@ -388,6 +390,21 @@ class _Loop:
         if weights is None or self.tracker is None:
             return {}
         metrics = self._metrics()
+        Lake(self.home.lake).upsert(
+            tables.SUCCESS_RATES,
+            [
+                {
+                    "policy": self.policy,
+                    "problem_id": one.problem_id,
+                    "rate": one.rate,
+                    "correct": one.correct,
+                    "n": one.total,
+                }
+                for one in self.sampler.rates()
+            ],
+            run_id=self.spec["run_id"],
+            reason=f"success rates of policy {self.policy[:12]}",
+        )
         checkpoint: Checkpoint = save_checkpoint(
             self.home.checkpoints,
             "rl",

@@ -26,6 +26,7 @@ CODE = (
     "kimi_pipeline.rl.objectives",
     "kimi_pipeline.rl.prompt_sampling.curriculum",
     "kimi_pipeline.rl.prompt_sampling.prioritized",
+    "kimi_pipeline.rl.prompt_sampling.prompts",
     "kimi_pipeline.rl.prompt_sampling.sampler",
     "kimi_pipeline.rl.prompt_sampling.success_rates",
     "kimi_pipeline.rl.prompt_sampling.uniform",
@@ -37,6 +38,7 @@ CODE = (
     "kimi_pipeline.training.packing",
     "kimi_pipeline.training.policy",
     "kimi_pipeline.rewards.composite",
+    "kimi_pipeline.rewards.extraction",
     "kimi_pipeline.rewards.length",
     "kimi_pipeline.rewards.math_rules",
     "kimi_pipeline.rewards.repetition",
@@ -61,9 +63,11 @@ def train_rl(context: Context) -> Outcome:
     if policy["folder"] is None:
         raise UserError("rl_checkpoint trains weights, and an endpoint has none: use a profile with carrier vllm")
     prompts = context.lake.sql(
-        "select problem_id, prompt, answer, answer_kind, weight, pass_rate, bucket, domain from prompt_set "
-        "where prompt_set = ? and version = ? order by problem_id",
-        [chosen["prompt_set"], chosen["version"]],
+        "select p.problem_id, prompt, answer, answer_kind, weight, p.pass_rate, d.n as samples, bucket, domain "
+        "from prompt_set p left join (select problem_id, max(n) as n from difficulty where checkpoint = ? group by 1) d "
+        "on d.problem_id = p.problem_id "
+        "where prompt_set = ? and version = ? order by p.problem_id",
+        [policy["digest"], chosen["prompt_set"], chosen["version"]],
     )
     if not prompts.num_rows:
         raise UserError(
