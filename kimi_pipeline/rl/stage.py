@@ -5,6 +5,7 @@ Belongs here: what the job reads and what is registered. Does not belong here: t
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -89,23 +90,37 @@ def train_rl(context: Context) -> Outcome:
         ranks=context.profile.rl.ranks,
     )
     checkpoint = find_checkpoint(context.home.checkpoints, made["digest"])
-    plots = {}
     history = made["curves"]
-    for name, title in (
-        ("reward", "Mean reward of an iteration"),
-        ("tokens_mean", "Mean length of a response, tokens"),
-    ):
-        path = Path(context.home.reports) / f"rl-{context.prompt_set}-{name}.png"
-        plots[name] = curves(
-            {name: [point[name] for point in history]}, path, title=title, x="iteration", y=name.replace("_", " ")
-        )
     return Outcome(
         data_version=checkpoint.digest,
         figures={name: round(value, 4) for name, value in checkpoint.metrics.items()},
         outputs={"digest": checkpoint.digest, "folder": str(checkpoint.folder), "note": checkpoint.note},
-        plots=plots,
+        plots=_plots(history, Path(context.home.reports), context.prompt_set),
         preview=history[:: max(1, len(history) // 10)],
     )
+
+
+def _plots(history: list[dict[str, float]], folder: Path, prompt_set: str) -> dict[str, str]:
+    """The curves of a run, as files: reward, pass rates by label, length, phases, and what partial rollouts do."""
+    names = sorted({name for point in history for name in point})
+    labels = [name for name in names if name.startswith("pass_rate_")]
+    parts = [name for name in names if name.startswith("reward_")]
+    phases = [name for name in names if name.startswith("seconds_")]
+    wanted = {
+        "reward": ("Mean reward of an iteration and its parts", "reward", ["reward", *parts]),
+        "pass_rate": ("Pass rate by domain and difficulty", "pass rate", ["pass_rate", *labels]),
+        "tokens_mean": ("Mean length of a response", "tokens", ["tokens_mean"]),
+        "phases": ("Where an iteration's time goes", "seconds", phases),
+        "staleness": ("Age of trained segments", "iterations", ["staleness"]),
+    }
+    plots = {}
+    for name, (title, y, series) in wanted.items():
+        # An iteration in which no group was complete has no reward: a gap in the curve.
+        values = {one: [point.get(one, math.nan) for point in history] for one in series if one in names}
+        if values:
+            path = folder / f"rl-{prompt_set}-{name}.png"
+            plots[name] = curves(values, path, title=title, x="iteration", y=y)
+    return plots
 
 
 RL_CHECKPOINT = Stage(
