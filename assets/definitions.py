@@ -15,12 +15,17 @@ from assets.factory import stage_asset
 from assets.jobs import lineage_jobs
 from assets.partitions import by_prompt_set, prompt_sets
 from kimi_pipeline.stages import Stage
-from resources import ComputeResource, LakeResource, ProfileResource
+from resources import ComputeResource, LakeResource, ProfileResource, SandboxResource
 
 
 def default_resources() -> dict[str, Any]:
     """What a deployment runs with: the environment's profile and home, jobs on this machine."""
-    return {"profile": ProfileResource.from_env(), "lake": LakeResource(), "compute": ComputeResource()}
+    return {
+        "profile": ProfileResource.from_env(),
+        "lake": LakeResource(),
+        "compute": ComputeResource(),
+        "sandbox": SandboxResource(),
+    }
 
 
 def build_defs(

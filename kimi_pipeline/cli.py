@@ -353,12 +353,16 @@ def ui(profile: str | None, port: int) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["learning"]))
+@click.argument("name", type=click.Choice(["learning", "sandbox"]))
 @click.option("--profile", default="laptop", show_default=True)
 @click.option("--seeds", default="0,1,2", show_default=True, help="Comma-separated")
 @as_json
 def bench(name: str, profile: str, seeds: str, as_json: bool) -> None:
     """Long measurements; a part that is finished is not measured again."""
+    if name == "sandbox":
+        from kimi_pipeline.sandbox_door import command
+
+        sys.exit(command(["bench", *(["--json"] if as_json else [])]))
     from kimi_pipeline.bench import learning
 
     home = Home.from_env().prepare()
@@ -366,6 +370,15 @@ def bench(name: str, profile: str, seeds: str, as_json: bool) -> None:
     (home.reports / f"bench-{name}.json").write_text(json.dumps(found, indent=2))
     rows = [{"figure": key} | value for key, value in found["figures"].items() if isinstance(value, dict)]
     emit(found, as_json, lambda: show(rows, f"{name}: {found['command']}"))
+
+
+@main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def sandbox(arguments: tuple[str, ...]) -> None:
+    """Untrusted programs: doctor, run, abuse, bench (`sandbox COMMAND --help`)."""
+    from kimi_pipeline.sandbox_door import command
+
+    sys.exit(command(list(arguments)))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.profiles import Profile
+from kimi_pipeline.sandbox_door import BACKENDS, settings
 
 NEEDED_DISK_GIB = 3
 
@@ -32,7 +33,16 @@ class Finding:
 
 def examine(profile: Profile, home: Home) -> list[Finding]:
     """All findings; the profile can run where none of them is False."""
-    return [_platform(), _python(), _memory(), _disk(home), *_engines(profile), _home(home), _browser(), _docker()]
+    return [
+        _platform(),
+        _python(),
+        _memory(),
+        _disk(home),
+        *_engines(profile),
+        _home(home),
+        _browser(),
+        *_sandbox(profile),
+    ]
 
 
 def _platform() -> Finding:
@@ -96,11 +106,10 @@ def _browser() -> Finding:
     )
 
 
-def _docker() -> Finding:
-    found = shutil.which("dockerd") or shutil.which("bwrap")
-    return Finding(
-        "sandbox",
-        True if found else None,
-        found or "neither dockerd nor bwrap",
-        "" if found else "apt install bubblewrap",
-    )
+def _sandbox(profile: Profile) -> list[Finding]:
+    """No stage of the lineage needs the sandbox so far: without it, all that is missing is a place for programs."""
+    from sandbox.doctor import examine as examine_sandbox
+
+    backends = BACKENDS if profile.sandbox.backend == "auto" else (profile.sandbox.backend,)
+    found = examine_sandbox(backends, **settings(profile.sandbox))
+    return [Finding(f.what, f.ok or None, f.detail, f.fix) for f in found]

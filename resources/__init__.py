@@ -7,5 +7,6 @@ Does not belong here: what is materialised (`assets/`) and how it is done (`kimi
 from resources.compute import ComputeResource
 from resources.lake import LakeResource
 from resources.profile import ProfileResource
+from resources.sandbox import SandboxResource
 
-__all__ = ["ComputeResource", "LakeResource", "ProfileResource"]
+__all__ = ["ComputeResource", "LakeResource", "ProfileResource", "SandboxResource"]

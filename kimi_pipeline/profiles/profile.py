@@ -203,6 +203,21 @@ class Evaluation(Section):
     max_tokens: Count = Field(120, description="Longest answer, in tokens")
 
 
+class Sandbox(Section):
+    backend: Literal["auto", "docker", "bubblewrap"] = Field(
+        "auto", description="Where untrusted programs run; auto: an engine if there is one, else bubblewrap"
+    )
+    engine: str | None = Field(None, description="URL of the container engine; empty: DOCKER_HOST or the usual socket")
+    image: str | None = Field(None, description="Image that programs run in; empty: the one that sandbox.image makes")
+    runtime: str | None = Field(None, description="The engine's runtime (runc, crun, runsc); empty: its default")
+    root: str | None = Field(None, description="Root file system of bubblewrap's rooms; empty: the machine's own /usr")
+    packages: str | None = Field(None, description="Folder of Python packages that programs may import, read-only")
+    pool_size: Count = Field(2, description="Workers that are kept warm; each serves one submission")
+    allow_no_cgroup: bool = Field(
+        False, description="Let bubblewrap run without control groups: nothing then bounds all processes together"
+    )
+
+
 class Limits(Section):
     commit_seconds: Annotated[float, Field(gt=0, le=10)] = Field(
         10, description="Samples are committed at least this often"
@@ -224,6 +239,7 @@ class Profile(Section):
     sft: Sft = Sft()
     rl: Rl = Rl()
     evaluation: Evaluation = Evaluation()
+    sandbox: Sandbox = Sandbox()
     limits: Limits = Limits()
 
     def settings(self) -> dict[str, Any]:
