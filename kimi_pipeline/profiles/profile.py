@@ -128,6 +128,9 @@ class Rl(Section):
         0, description="Longest pattern that counts as repetition and ends a response early; 0 is off [2.6.2]"
     )
     repetition_times: Annotated[int, Field(ge=2)] = Field(8, description="How often in a row the pattern must come")
+    reward: Literal["rules", "random"] = Field(
+        "rules", description="rules: the verdict; random: a coin flip in its place, a control that must not learn"
+    )
     reward_seconds: Annotated[float, Field(gt=0)] = Field(
         60, description="Longest wait for one group's reward; then once more, then the group is excluded"
     )

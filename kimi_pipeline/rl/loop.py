@@ -43,6 +43,7 @@ from kimi_pipeline.rl.recovery import Recovery, Saved
 from kimi_pipeline.training.runtime import Ranks, init_distributed, prepare_process
 
 if TYPE_CHECKING:
+    from kimi_pipeline.profiles.profile import Rl
     from kimi_pipeline.rl.learning import Learned
     from kimi_pipeline.rl.trajectories import Group
     from kimi_pipeline.training.engine import Trainer
@@ -291,7 +292,7 @@ class _Loop:
 
     def _roll(self, number: int) -> tuple[list[Group], list[Group]]:
         """The groups that are complete now, with verdicts, and those that go on; all ranks' in one order."""
-        from kimi_pipeline.rewards.composite import shaped
+        from kimi_pipeline.rewards.composite import reward_of
         from kimi_pipeline.rl.judging import Judge
         from kimi_pipeline.rl.trajectories import GroupKey
 
@@ -302,7 +303,8 @@ class _Loop:
         groups = under_way + [self.worker.begin(GroupKey(number, place), one) for place, one in enumerate(drawn)]
         width = self.profile.inference.tensor_parallel
         engine, engines = self.ranks.rank // width, self.ranks.size // width
-        judge = Judge(shaped(self.reward, rl, number), self.worker.response, rl.reward_seconds)
+        reward = reward_of(self.reward, rl, self.profile.seed, number)
+        judge = Judge(reward, self.worker.response, rl.reward_seconds)
         growing: list[Group] = []
         with self.phases("rollout"):
             for group in self.worker.grow(groups[engine::engines], number, self.progress.weight_version):
@@ -413,7 +415,7 @@ class _Loop:
             recipe=self._recipe() | {"policy": self.policy},
             data_versions={"prompt_set": self.spec["prompt_set"]},
             metrics=metrics,
-            note="" if self.profile.rl.reset_optimizer else KEPT_MOMENTS,
+            note=_note(self.profile.rl),
         )
         self.tracker.register(checkpoint)
         return {
@@ -439,6 +441,13 @@ class _Loop:
         for name in ("log_ratio_max", "gap_max"):
             metrics[name] = max(point[name] for point in curves)
         return metrics
+
+
+def _note(settings: Rl) -> str:
+    """What must stand beside every figure of the checkpoint."""
+    from kimi_pipeline.rewards.composite import reward_note
+
+    return "; ".join(filter(None, ["" if settings.reset_optimizer else KEPT_MOMENTS, reward_note(settings)]))
 
 
 def _sorted(groups: Any) -> list[Group]:
