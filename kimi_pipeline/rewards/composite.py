@@ -17,6 +17,7 @@ from typing import Protocol
 from kimi_pipeline.profiles.profile import Rl
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Reward
 from kimi_pipeline.rewards.length import LengthShaping
+from kimi_pipeline.rewards.random_reward import RandomReward
 from kimi_pipeline.rewards.repetition import RepetitionShaping
 
 
@@ -78,6 +79,17 @@ def shaped(base: Reward, settings: Rl, iteration: int) -> Reward:
     if settings.repetition_penalty:
         shapings.append(RepetitionShaping(settings.repetition_penalty))
     return ShapedReward(base, shapings) if shapings else base
+
+
+def reward_of(rules: Reward, settings: Rl, seed: int, iteration: int) -> Reward:
+    """The reward that iteration 1, 2, ... trains on: `rules` or the control in its place (`rl.reward`), then `shaped`."""
+    base = rules if settings.reward == "rules" else RandomReward(rules, seed, iteration)
+    return shaped(base, settings, iteration)
+
+
+def reward_note(settings: Rl) -> str:
+    """What must stand beside every figure of a run that is a control; empty where it is none."""
+    return "" if settings.reward == "rules" else "a control: its reward is a coin flip (rl.reward = random)"
 
 
 def shaping_notes(settings: Rl) -> tuple[str, ...]:

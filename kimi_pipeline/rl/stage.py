@@ -42,6 +42,7 @@ CODE = (
     "kimi_pipeline.rewards.extraction",
     "kimi_pipeline.rewards.length",
     "kimi_pipeline.rewards.math_rules",
+    "kimi_pipeline.rewards.random_reward",
     "kimi_pipeline.rewards.repetition",
 )
 """What a run's course depends on: with other code a saved run is not gone on with."""
@@ -57,8 +58,9 @@ def _settings(context: Context) -> dict[str, Any]:
     }
 
 
-def train_rl(context: Context) -> Outcome:
-    """Run the RL job on the newest version of the set."""
+def run_job(context: Context) -> dict[str, Any]:
+    """Run the RL job on the newest version of the set; returns its result (see `loop.py`). What is already trained of it is
+    not trained again."""
     policy = require_outcome(SFT_CHECKPOINT, context).outputs
     chosen = require_outcome(RL_PROMPT_SET, context).outputs
     if policy["folder"] is None:
@@ -76,7 +78,7 @@ def train_rl(context: Context) -> Outcome:
         )
     path = context.home.jobs / f"prompts-{chosen['prompt_set']}-{chosen['digest']}.parquet"
     pq.write_table(prompts, path)
-    made = context.launcher.run(
+    return context.launcher.run(
         JOB,
         {
             "home": str(context.home.root),
@@ -89,6 +91,11 @@ def train_rl(context: Context) -> Outcome:
         },
         ranks=context.profile.rl.ranks,
     )
+
+
+def train_rl(context: Context) -> Outcome:
+    """The job's checkpoint with its curves."""
+    made = run_job(context)
     checkpoint = find_checkpoint(context.home.checkpoints, made["digest"])
     history = made["curves"]
     return Outcome(
