@@ -176,6 +176,15 @@ class VllmCarrier:
         if not self.engine.reset_prefix_cache():
             raise RuntimeError("the prefix cache of the old weights could not be emptied")
 
+    def sleep(self, level: int) -> None:
+        """Give GPU memory back: the key-value cache, and the weights (1: to the host; 2: dropped). Nothing may be decoding.
+        The engine must have been started with `sleeps`."""
+        self.llm.sleep(level=level)
+
+    def wake(self, part: str) -> None:
+        """Take memory again for `weights` (their values come by a hand-over) or the `kv_cache`."""
+        self.llm.wake_up(tags=[part])
+
     def close(self) -> None:
         """Give the engine's memory back."""
         engine = self.__dict__.pop("llm", None)

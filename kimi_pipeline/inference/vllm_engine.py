@@ -64,6 +64,7 @@ def build_llm(
     colocated: bool = False,
     dummy_weights: bool = False,
     processed_logprobs: bool = False,
+    sleeps: bool = False,
     **arguments: Any,
 ) -> LLM:
     """An in-process vLLM engine for the model folder; `window` is the longest sequence in tokens.
@@ -71,6 +72,7 @@ def build_llm(
     `colocated`: the engine joins the process group of a running SPMD job (one engine a rank, or one over
     `tensor_parallel` ranks). `dummy_weights`: allocate without reading weights, they are handed over later.
     `processed_logprobs`: log-probs of the distribution that was sampled from (after temperature), not of the raw logits.
+    `sleeps`: the engine can give its GPU memory back for a while.
     """
     prepare_environment(settings, ranks=ranks)
     LLM = _import_quietly()
@@ -96,6 +98,8 @@ def build_llm(
         values |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(CPU_BATCH_TOKENS, window)}
     else:
         values["gpu_memory_utilization"] = settings.gpu_memory_share
+    if sleeps:
+        values["enable_sleep_mode"] = True
     if colocated:
         values["distributed_executor_backend"] = "external_launcher"
     return LLM(**(values | arguments))

@@ -196,6 +196,13 @@ class Rl(Section):
     )
     zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(1, description="DeepSpeed ZeRO stage")
     ranks: Count = Field(1, description="Processes of the training job; on GPUs, one a GPU")
+    sleep_level: Literal[0, 1, 2] = Field(
+        0,
+        description="On GPUs, while the trainer works vLLM gives back: 0 nothing, 1 its cache, 2 its weights too [2.6.3]",
+    )
+    offload_trainer: bool = Field(
+        False, description="Optimizer state goes to the host while vLLM samples (ZeRO stage 1 or 2) [2.6.3]"
+    )
     max_logprob_gap: Annotated[float, Field(gt=0)] = Field(
         1e-4, description="Largest gap of sampler and trainer log-probs; more stops the job"
     )

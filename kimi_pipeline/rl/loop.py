@@ -39,7 +39,7 @@ from kimi_pipeline.profiles import Profile
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rl.phases import WAITING, Phases, Watch
 from kimi_pipeline.rl.prompt_sampling import prompt_sampler, read_prompts
-from kimi_pipeline.rl.recovery import Recovery, Saved
+from kimi_pipeline.rl.recovery import TRAINER, Recovery, Saved
 from kimi_pipeline.training.runtime import Ranks, init_distributed, prepare_process
 
 if TYPE_CHECKING:
@@ -141,6 +141,10 @@ def _check(profile: Profile) -> None:
         raise UserError(
             f"rl.ranks is {rl.ranks}, and inference.tensor_parallel {inference.tensor_parallel} does not divide it"
         )
+    if rl.sleep_level and inference.device == "cpu":
+        raise UserError("rl.sleep_level gives GPU memory back: set it to 0 where inference.device is 'cpu'")
+    if rl.offload_trainer and rl.zero_stage not in (1, 2):
+        raise UserError(f"rl.offload_trainer needs rl.zero_stage 1 or 2, it is {rl.zero_stage}: change one of them")
     if rl.temperature <= 0:
         raise UserError("rl.temperature is 0: k greedy responses are one; set it above 0, usually to 1")
 
@@ -173,6 +177,7 @@ class _Loop:
         from kimi_pipeline.rl.handover import Canary
         from kimi_pipeline.rl.learning import Learner
         from kimi_pipeline.rl.replay_buffer import ReplayBuffer
+        from kimi_pipeline.rl.residence import Residence
         from kimi_pipeline.rl.rollout import RolloutWorker
         from kimi_pipeline.training.engine import EngineSettings, Trainer
 
@@ -190,6 +195,10 @@ class _Loop:
                 colocated=True,
                 dummy_weights=True,
                 processed_logprobs=True,
+                sleeps=rl.sleep_level > 0,
+            )
+            self.residence = Residence(
+                self.carrier, self.trainer, sleep_level=rl.sleep_level, offload=rl.offload_trainer
             )
         tokenizer = self.carrier.tokenizer
         pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
@@ -273,7 +282,10 @@ class _Loop:
         complete, growing = self._roll(number)
         steps = self.carrier.steps - steps
         with self.phases("train"):
+            self.residence.to_training()
             learned = self.learner.learn(complete, growing, number)
+        with self.phases("checkpoint"):  # before the optimizer's state moves away
+            self.trainer.save_state(self.recovery.scratch(number) / TRAINER)
         complete = [group.with_references(learned.references) for group in complete]
         growing = [group.with_references(learned.references) for group in growing]
         self.buffer.replace(growing)
@@ -325,7 +337,9 @@ class _Loop:
     def _hand_over(self) -> float:
         from kimi_pipeline.rl.handover import hand_over
 
+        self.residence.to_hand_over()
         hand_over(self.carrier, self.trainer.named_weights())
+        self.residence.to_rollout()
         return self.canary.check(self.trainer, self.carrier, self.progress.iteration)
 
     def _figures(
@@ -344,14 +358,13 @@ class _Loop:
         return figures
 
     def _save(self, complete: list[Group], growing: list[Group], learned: Learned, figures: dict[str, float]) -> None:
-        """The iteration's checkpoint, on all ranks; then, on the master, its rows for the lake."""
+        """Make the iteration's checkpoint whole (its trainer is saved); then hand its rows to the lake's writers."""
         import torch
 
         from kimi_pipeline.rl.records import iteration_rows
 
         number = self.progress.iteration
         with self.phases("checkpoint"):
-            self.trainer.save_state(self.recovery.scratch(number) / "trainer")
             random = self.ranks.gather(torch.get_rng_state().tolist())
         if random is None:
             return

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import deepspeed
 import torch
+from deepspeed.runtime.zero.offload_config import OffloadStateTypeEnum
 
 from kimi_pipeline.checkpoints import MANIFEST, check_model_folder
 from kimi_pipeline.errors import UserError
@@ -136,6 +137,16 @@ class Trainer:
         """Take what `save_state` wrote, with the same number of ranks and the same ZeRO stage."""
         with _quiet():
             self.engine.load_checkpoint(str(folder), tag=STATE_TAG)
+
+    def offload_states(self) -> None:
+        """Move optimizer state, master weights and gradient buffers to the host; the weights stay on the device."""
+        kinds = OffloadStateTypeEnum
+        moved = [kinds.optim_states, kinds.hp_params, kinds.lp_grads, kinds.contiguous_grad_buffer]
+        self.engine.offload_states(include=moved)
+
+    def reload_states(self) -> None:
+        """Bring back what `offload_states` moved."""
+        self.engine.reload_states()
 
     # -- weights ------------------------------------------------------------------------------------------------
 

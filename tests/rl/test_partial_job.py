@@ -15,6 +15,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from kimi_pipeline.audit.rollouts import rollouts
+from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.jobs import command, write_spec
 from kimi_pipeline.lake import Lake
@@ -82,6 +84,31 @@ def test_a_rollout_is_the_sum_of_its_segments(uninterrupted: Any) -> None:
         assert row["segments"] == len(own) and row["iteration"] >= max(s["iteration"] for s in own)
         assert samples[row["sample_id"]]["completion_tokens"] == row["tokens"]
         assert row["trained"] and row["advantage"] is not None
+
+
+def test_rollouts_of_an_iteration_can_be_looked_at(uninterrupted: Any) -> None:
+    home, result = uninterrupted
+    lake = Lake(home.lake)
+    point = next(point for point in result["curves"] if point["groups"])
+    found = rollouts(lake, iteration=int(point["iteration"]))
+    assert len(found) == point["groups"] * 8
+    rewards = [row["reward"] for row in found]
+    assert sum(rewards) / len(rewards) == pytest.approx(point["reward"])
+    assert sum(row["advantage"] for row in found) == pytest.approx(0.0, abs=1e-6)  # a group's mean is its baseline
+    assert all(row["tokens"] == sum(one["tokens"] for one in row["segments"]) for row in found)
+    assert all(row["reward"] == pytest.approx(sum(row["reward_parts"].values())) for row in found)
+    assert rollouts(lake, policy=result["policy"][:8], limit=3) == rollouts(lake)[:3]
+    with pytest.raises(UserError, match="no group was complete in iteration 99"):
+        rollouts(lake, iteration=99)
+    with pytest.raises(UserError, match="policy 'zz' is none or several of"):
+        rollouts(lake, policy="zz")
+
+
+def test_success_rates_are_kept(uninterrupted: Any) -> None:
+    home, result = uninterrupted
+    rates = rows_of(home, "success_rates", result["policy"])
+    counted = sum(point["groups"] * 8 for point in result["curves"])
+    assert rates and sum(row["n"] for row in rates) == counted and all(0 <= row["rate"] <= 1 for row in rates)
 
 
 def test_the_buffer_on_disk_can_be_read_with_duckdb(uninterrupted: Any) -> None:

@@ -128,6 +128,8 @@ def test_two_ranks_take_the_same_steps_as_one(job_home: Home, sft_job: Any, one_
         ({"inference__carrier": "endpoint"}, "an endpoint's weights can't be swapped"),
         ({"inference__tensor_parallel": 2}, "inference.tensor_parallel 2 does not divide it"),
         ({"rl__temperature": 0}, "rl.temperature is 0"),
+        ({"rl__sleep_level": 2}, "set it to 0 where inference.device is .cpu."),
+        ({"rl__offload_trainer": True, "rl__zero_stage": 3}, "needs rl.zero_stage 1 or 2, it is 3"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(

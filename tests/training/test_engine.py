@@ -173,3 +173,31 @@ def test_log_probs_are_those_of_the_model_at_the_temperature(make_trainer: Calla
 def test_a_folder_that_is_no_model_is_refused(make_trainer: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"config\.json"):
         make_trainer(folder=tmp_path)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_saved_state_goes_on_bit_for_bit(
+    make_trainer: Callable[..., Any], batch: Any, tmp_path: Path, stage: int
+) -> None:
+    trainer = make_trainer(zero_stage=stage)
+    train(trainer, batch, steps=2)
+    trainer.save_state(tmp_path)
+    train(trainer, batch, steps=2)
+    again = make_trainer(zero_stage=stage)
+    again.load_state(tmp_path)
+    train(again, batch, steps=2)
+    mine, theirs = again.whole_weights(), trainer.whole_weights()
+    assert all(bool((mine[name] == theirs[name]).all()) for name in theirs)
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_states_that_were_away_change_nothing(make_trainer: Callable[..., Any], batch: Any, stage: int) -> None:
+    trainer, stayed = make_trainer(zero_stage=stage), make_trainer(zero_stage=stage)
+    for _ in range(3):
+        train(trainer, batch)
+        train(stayed, batch)
+        trainer.offload_states()
+        trainer.scores(batch)  # the weights stay: the canary needs them
+        trainer.reload_states()
+    mine, theirs = trainer.whole_weights(), stayed.whole_weights()
+    assert all(bool((mine[name] == theirs[name]).all()) for name in theirs)
