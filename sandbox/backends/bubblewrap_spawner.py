@@ -25,11 +25,14 @@ import time
 
 CLONE_NEWUSER = 0x10000000
 PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
 MAX_MESSAGE = 65536
 
 
 def main(channel: socket.socket) -> None:
     os.setsid()  # Ctrl-C is the host's
+    # What bubblewrap leaves when it is killed comes to us, and not to an init that may be slow to bury it.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     os.set_blocking(channel.fileno(), True)
     wake, signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -62,10 +65,9 @@ def main(channel: socket.socket) -> None:
 
 
 def reap(rooms: "set[int]") -> None:
-    for room in list(rooms):
-        with contextlib.suppress(ChildProcessError):
-            if os.waitpid(room, os.WNOHANG)[0]:
-                rooms.discard(room)
+    with contextlib.suppress(ChildProcessError):
+        while (process := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+            rooms.discard(process)
 
 
 def start(request: "dict", descriptors: "list[int]") -> int:
@@ -172,9 +174,9 @@ def end(rooms: "set[int]") -> None:
     for room in rooms:
         with contextlib.suppress(ProcessLookupError):
             os.kill(room, signal.SIGKILL)
-    for room in rooms:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(room, 0)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
     parents = json.loads(os.environ.get("KEEP_CLEAN", "[]"))
     deadline = time.monotonic() + 5
     while any(not removed(parent) for parent in parents) and time.monotonic() < deadline:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import signal
 import time
@@ -26,6 +27,7 @@ NEEDED = ("memory", "pids")
 """Without these two, a fork bomb or a greedy program takes the machine down."""
 WANTED = ("memory", "pids", "cpu", "cpuacct")
 EMPTY_SECONDS = 5.0
+_families = itertools.count()  # one a backend: closing one must not touch another's rooms
 
 FIX = (
     "start as root, or in a delegated group (systemd-run --user --scope -p Delegate=yes COMMAND), "
@@ -184,7 +186,7 @@ def find(
     own = dict(_memberships(membership))
     usable = try_place or _writable
     v1, v2 = _hierarchies(mounts)
-    name = f"{PREFIX}{os.getpid()}"
+    name = f"{PREFIX}{os.getpid()}-{next(_families)}"
     if all(controller in v1 for controller in NEEDED):
         places = {c: _below(*v1[c], own.get(c, "/")) for c in WANTED if c in v1}
         usable_places = {c: place / name for c, place in places.items() if usable(place)}
@@ -208,7 +210,7 @@ def stale(mounts: str | None = None) -> list[Path]:
     found = []
     for root in dict.fromkeys(roots):
         for folder in root.glob(f"**/{PREFIX}[0-9]*"):
-            number = folder.name.removeprefix(PREFIX)
+            number = folder.name.removeprefix(PREFIX).partition("-")[0]
             if number.isdigit() and not Path(f"/proc/{number}").exists():
                 found.append(folder)
     return found

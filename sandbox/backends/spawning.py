@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from sandbox.errors import SandboxError
 
@@ -53,21 +54,29 @@ class Spawner:
             "entrances": entrances,
             "command": command,
         }
+        text = json.dumps(request).encode()
         with self._lock:
-            channel = self._open()
             try:
-                socket.send_fds(channel, [json.dumps(request).encode()], descriptors)
-                text = channel.recv(65536)
-            except OSError as error:
+                answer = self._ask(text, descriptors)
+            except OSError:  # somebody killed it since it was last asked
                 self._end()
-                raise SandboxError(f"backend bubblewrap: the spawner does not answer: {error}") from error
-            if not text:
-                self._end()
-                raise SandboxError("backend bubblewrap: the spawner died")
-        answer = json.loads(text)
+                try:
+                    answer = self._ask(text, descriptors)
+                except OSError as error:
+                    self._end()
+                    raise SandboxError(f"backend bubblewrap: the spawner does not answer: {error}") from error
         if "error" in answer:
             raise SandboxError(f"backend bubblewrap cannot make a room: {answer['error']}")
         return int(answer["pid"])
+
+    def _ask(self, text: bytes, descriptors: list[int]) -> dict[str, Any]:
+        channel = self._open()
+        socket.send_fds(channel, [text], descriptors)
+        answer = channel.recv(65536)
+        if not answer:
+            raise ConnectionResetError("it died")
+        found: dict[str, Any] = json.loads(answer)
+        return found
 
     def children(self) -> list[int]:
         """The processes that the spawner has started and that exist."""
@@ -77,7 +86,7 @@ class Spawner:
             text = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         except OSError:
             return []
-        return [int(number) for number in text.split()]
+        return [int(number) for number in text.split() if _alive(int(number))]
 
     def close(self) -> None:
         """End the spawner and with it every room. Safe to call twice."""
@@ -114,3 +123,11 @@ class Spawner:
                     self._process.kill()
                 self._process.wait()
         self._channel = self._process = None
+
+
+def _alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
