@@ -5,7 +5,7 @@ EXTRA  ?=
 BIN    := $(VENV)/bin
 PROFILE ?= laptop
 
-.PHONY: help install install-dev system run ui test check format bench clean
+.PHONY: help install install-dev system run ui test check format bench ablations real clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ #/' | column -t -s '#'
@@ -36,6 +36,12 @@ format: install-dev ## rewrite the style
 
 bench: install ## long measurements, resumable
 	@$(BIN)/kimi-pipeline bench learning
+
+ablations: install ## the report's ablations over three seeds, resumable (hours)
+	@$(BIN)/kimi-pipeline ablations
+
+real: install ## a real model through the whole lineage beside a control: make real MODEL=FOLDER
+	@$(BIN)/kimi-pipeline real --model "$(MODEL)"
 
 clean: ## remove the environment and caches; state in .kimi stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -52,6 +52,49 @@ def curves(series: Mapping[str, Sequence[float]], path: Path, *, title: str, x: 
     return _draw(path, title, x, y, paint)
 
 
+Point = tuple[float, float, float]  # value, lower end, upper end
+
+
+def bands(series: Mapping[str, Sequence[Point]], path: Path, *, title: str, x: str, y: str) -> str:
+    """One line a name over the positions 1, 2, ..., in a band from the lower to the upper end; returns the path."""
+
+    def paint(axes: Any) -> None:
+        for name, points in series.items():
+            at = range(1, len(points) + 1)
+            (line,) = axes.plot(at, [value for value, _, _ in points], label=name, linewidth=1.6)
+            axes.fill_between(
+                at, [low for _, low, _ in points], [high for _, _, high in points], color=line.get_color(), alpha=0.15
+            )
+        axes.legend(frameon=False)
+
+    return _draw(path, title, x, y, paint)
+
+
+def frontier(series: Mapping[str, Sequence[tuple[Point, Point]]], path: Path, *, title: str, x: str, y: str) -> str:
+    """One line a name through points of two quantities, each with whiskers from its lower to its upper end; returns the
+    path."""
+
+    def paint(axes: Any) -> None:
+        for name, points in series.items():
+            ends = [
+                [[abs(value - low) for (value, low, _) in along], [abs(high - value) for (value, _, high) in along]]
+                for along in ([one[0] for one in points], [one[1] for one in points])
+            ]
+            axes.errorbar(
+                [across[0] for across, _ in points],
+                [up[0] for _, up in points],
+                xerr=ends[0],
+                yerr=ends[1],
+                label=name,
+                marker="o",
+                capsize=3,
+                linewidth=1.4,
+            )
+        axes.legend(frameon=False)
+
+    return _draw(path, title, x, y, paint)
+
+
 def bars(
     values: Mapping[str, float],
     path: Path,

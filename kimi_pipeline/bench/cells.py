@@ -1,0 +1,121 @@
+"""Cells of a study: one arm under one seed, run once and kept.
+
+Belongs here: what makes a kept result current or stale, running the others, the files they lie in. Does not belong here:
+what a cell does (`trial.py`), which cells a study has (`ablations.py`, `real.py`).
+
+A result is kept with its inputs, a digest a named part ("code of rl_checkpoint", "data of rl_prompt_set", ...). It is
+current while every part is what it was; a stale one names the parts that changed. A cell that was killed has no result:
+it runs again, and goes on where its job's own checkpoints left it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from kimi_pipeline.errors import UserError
+
+State = Literal["current", "stale", "missing"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`work` gives the result, any JSON object. `prepare` makes what cells share, before `inputs` is asked for its parts
+    (name -> digest). Both cost little where everything is there."""
+
+    arm: str
+    seed: int
+    inputs: Callable[[], Mapping[str, str]]
+    work: Callable[[], dict[str, Any]]
+    prepare: Callable[[], None] = lambda: None
+
+    @property
+    def name(self) -> str:
+        return f"{self.arm}-seed-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is known of a cell. `changed` names the parts that a stale result was made with other versions of; `error` is
+    why the last try in this run failed."""
+
+    state: State
+    result: dict[str, Any] | None = None
+    seconds: float = 0.0
+    changed: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass
+class Study:
+    """The results of one study, a file a cell in `folder`."""
+
+    folder: Path
+    say: Callable[[str], None] = print
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def look(self, cell: Cell) -> Kept:
+        """What there is of a cell; nothing is run."""
+        path = self._path(cell)
+        error = self.failed.get(cell.name, "")
+        if not path.is_file():
+            return Kept("missing", error=error)
+        stored = json.loads(path.read_text())
+        changed = changed_parts(stored["inputs"], cell.inputs())
+        return Kept("stale" if changed else "current", stored["result"], stored["seconds"], changed, error)
+
+    def run(self, cells: Sequence[Cell], *, stop_at_failure: bool = False) -> None:
+        """Run every cell without a current result, in order. One that fails is told and left for the next time, and the
+        others go on (`stop_at_failure`: its error is raised). Raises UserError where another process works on this study."""
+        with self._alone():
+            for number, cell in enumerate(cells, start=1):
+                where = f"cell {number} of {len(cells)}: {cell.name}"
+                try:
+                    cell.prepare()
+                    known = self.look(cell)
+                    if known.state == "current":
+                        self.say(f"{where}: unchanged")
+                        continue
+                    self.say(where + (f" ({', '.join(known.changed)} changed)" if known.changed else ""))
+                    began, inputs = time.monotonic(), dict(cell.inputs())
+                    result = cell.work()
+                except (UserError, RuntimeError) as error:
+                    if stop_at_failure:
+                        raise
+                    self.failed[cell.name] = str(error)
+                    self.say(f"{where}: failed: {error}")
+                    continue
+                self.failed.pop(cell.name, None)
+                self._write(cell, inputs, result, time.monotonic() - began)
+
+    def _path(self, cell: Cell) -> Path:
+        return self.folder / f"{cell.name}.json"
+
+    def _write(self, cell: Cell, inputs: dict[str, str], result: dict[str, Any], seconds: float) -> None:
+        path = self._path(cell)
+        scratch = path.with_suffix(".tmp")
+        scratch.write_text(json.dumps({"inputs": inputs, "result": result, "seconds": seconds}))
+        os.replace(scratch, path)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The kernel frees the lock of a killed process."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"another process works on {self.folder}: wait for it, or stop it") from None
+            yield
+
+
+def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of parts that differ, or that only one side has."""
+    return tuple(name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name))
