@@ -63,7 +63,7 @@ def source(language: str, number: int) -> str:
     )
 
 
-def test_input(number: int) -> bytes:
+def numbers(number: int) -> bytes:
     return " ".join(str((number * 7919 + index * 104729) % 10007) for index in range(100)).encode() + b"\n"
 
 
@@ -126,7 +126,7 @@ def measure(
 
 def queue_memory(sandbox: Sandbox, queued: int, finished: int) -> dict[str, Any]:
     """Queue `queued` runs, take the first `finished` verdicts, and say what this process's memory peaked at, in MB."""
-    inputs = [test_input(number) for number in range(50)]
+    inputs = [numbers(number) for number in range(50)]
     jobs = [Job(source("python", number), "python", list(inputs), LIMITS) for number in range(queued // len(inputs))]
     began = time.monotonic()
     verdicts = sandbox.run_many(jobs)
@@ -150,7 +150,7 @@ def _measure_runs(
     language: str, sandboxes: dict[str, Sandbox], containers: Containers | None, size: Size, figures: dict[str, Any]
 ) -> None:
     seconds = dict.fromkeys((*sandboxes, "container_a_run", "subprocess_a_run"), 0.0)
-    inputs = [test_input(number) for number in range(size.inputs)]
+    inputs = [numbers(number) for number in range(size.inputs)]
     for sandbox in sandboxes.values():
         sandbox.pool.wait_full(OPEN_SECONDS)
     with tempfile.TemporaryDirectory() as scratch:
@@ -266,7 +266,7 @@ def _latency(sandbox: Sandbox, arrivals: int) -> dict[str, Any]:
 
 
 def _one(number: int) -> Iterator[bytes]:
-    yield test_input(number)
+    yield numbers(number)
 
 
 if __name__ == "__main__":  # the probe that `measure` starts: settings (JSON), backend, queued, finished

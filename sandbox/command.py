@@ -1,4 +1,4 @@
-"""The library's own door: `python -m sandbox doctor | run | abuse | bench`.
+"""The library's own door: `python -m sandbox doctor | run | abuse | bench | equivalence`.
 
 Belongs here: arguments, tables for people, `--json` for machines, exit codes (0 done, 1 the answer is no, 2 bad usage
 or input, with one line that says what to do). Does not belong here: what a command does.
@@ -69,7 +69,14 @@ def _parser(program: str, settings: Mapping[str, Any]) -> argparse.ArgumentParse
 
     run = commands.add_parser("run", parents=[shared], help="run a program on inputs")
     run.add_argument("program", type=Path, help="the source file")
-    run.add_argument("inputs", nargs="*", type=Path, help="input files (default: one empty input; - is stdin)")
+    run.add_argument(
+        "--input",
+        nargs="+",
+        action="extend",
+        type=Path,
+        default=[],
+        help="input files (default: one empty one; - is stdin)",
+    )
     run.add_argument("--language", help="default: by the file's suffix")
     run.add_argument("--table", type=Path, default=languages.BUILT_IN, help="a table of languages of your own")
     for field in fields(Limits):
@@ -91,6 +98,14 @@ def _parser(program: str, settings: Mapping[str, Any]) -> argparse.ArgumentParse
         "--peer-inputs", type=int, help="inputs of each submission that are run in containers of their own"
     )
     bench.set_defaults(function=_bench)
+
+    equivalence = commands.add_parser(
+        "equivalence", parents=[shared], help="200 programs: the same verdicts everywhere?"
+    )
+    equivalence.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
+    equivalence.add_argument("--every", type=int, default=1, help="only one program in so many")
+    equivalence.add_argument("--loaded", action="store_true", help="keep every core busy meanwhile")
+    equivalence.set_defaults(function=_equivalence)
     return parser
 
 
@@ -134,7 +149,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
     language = options.language or _by_suffix(options.program, table)
     limits = Limits(**{field.name: getattr(options, field.name) for field in fields(Limits)})
     source = _read(options.program)
-    inputs = [_read(path) for path in options.inputs] or [b""]
+    inputs = [_read(path) for path in options.input] or [b""]
     verdicts = []
     with _open(options, options.backend, table=table) as opened:
         for verdict in opened.run(source, language, inputs, limits):
@@ -221,6 +236,18 @@ def _bench(options: argparse.Namespace, command: str) -> int:
     if not options.json:
         print(f"{found['ratio']} times {found['peer']}" if found["peer"] else "no peer: there is no engine")
     return DONE
+
+
+def _equivalence(options: argparse.Namespace, command: str) -> int:
+    from sandbox.equivalence import compare, share
+
+    with contextlib.ExitStack() as stack:
+        opened = {name: stack.enter_context(_open(options, name)) for name in _backends(options)}
+        found = compare(opened, share(options.every), options.rounds, options.loaded)
+    runs = f"{found['runs']} runs of {found['programs']} programs on {' and '.join(found['backends'])}"
+    lines = [f"{backend}, round {number}: {name}: {text}" for backend, number, name, text in found["wrong"]]
+    _emit(found, options.json, [*lines, f"{runs}: {len(lines)} wrong verdicts"])
+    return NO if found["wrong"] else DONE
 
 
 def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -106,9 +106,10 @@ class Meter:
         return pages * _PAGE / _MB
 
     def shared_mb(self, places: list[str]) -> float:
-        """Memory in shared mappings, System V segments and files without a name: all shared memory of the worker but
+        """Memory in shared mappings, System V segments and files without a name, in MB.
 
-        the files in these places, which have a bound of their own."""
+        That is all shared memory of the worker but the files in these places, which have a bound of their own.
+        """
         if self._shared is None:
             return 0.0
         files = 0
@@ -125,7 +126,9 @@ class Meter:
 class IdleClock:
     """Seconds in which no thread of the programs ran or waited for a core.
 
-    Threads that come and go between two ticks are seen through the CPU time they used only.
+    The kernel books a wait for a core when it is over, so a thread that waits now is known by its state, and a booking
+    that is longer than the time since the last tick takes back what was counted as idle before. Threads that come and go
+    between two ticks are seen through the CPU time they used only.
     """
 
     def __init__(self, meter: Meter, reaped: float) -> None:
@@ -138,17 +141,27 @@ class IdleClock:
     def tick(self, cpu: float) -> None:
         """Advances the clock; `cpu` is the meter's CPU reading of now."""
         now = time.monotonic()
-        threads = {}
+        threads, runnable = {}, False
         for pid in self._meter.pids():
             try:
                 for name in os.listdir(f"/proc/{pid}/task"):
-                    with open(f"/proc/{pid}/task/{name}/schedstat", "rb") as file:
+                    task = f"/proc/{pid}/task/{name}"
+                    with open(f"{task}/schedstat", "rb") as file:
                         ran, waited, _ = file.read().split()
                     threads[pid, int(name)] = int(ran) + int(waited)
-            except (OSError, ValueError):
+                    if not runnable:
+                        with open(f"{task}/stat", "rb") as file:
+                            runnable = file.read().rpartition(b")")[2].split()[0] == b"R"
+            except (OSError, ValueError, IndexError):
                 continue
-        busy = sum(spent - self._threads.get(thread, 0) for thread, spent in threads.items()) * 1e-9
-        self.seconds += max(0.0, now - self._at - max(busy, cpu - self._cpu))
+        spent = [booked - self._threads.get(thread, 0) for thread, booked in threads.items()]
+        passed = now - self._at
+        idle = passed - max(sum(spent) * 1e-9, cpu - self._cpu)
+        late = max(spent, default=0) * 1e-9 - passed
+        if late > 0:
+            self.seconds = max(0.0, self.seconds - late)
+        elif not runnable:
+            self.seconds += max(0.0, idle)
         self._at, self._cpu, self._threads = now, cpu, threads
 
 
