@@ -6,6 +6,7 @@ does. A worker serves one submission and is thrown away; nothing goes back into 
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -134,4 +135,5 @@ class WarmPool:
 
     def _bury(self) -> None:
         while (channel := self._used.get()) is not None:
-            channel.worker.kill()
+            with contextlib.suppress(SandboxError):  # it stays with its backend, whose close tries again and says so
+                channel.worker.kill()

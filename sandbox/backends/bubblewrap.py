@@ -139,18 +139,24 @@ class BubblewrapBackend:
         _give_slot(worker.slot)
 
     def close(self) -> None:
-        """End all rooms, the spawner, and what they lay in. Safe to call twice."""
+        """End all rooms, the spawner, and what they lay in. Safe to call twice. Raises SandboxError where one stays."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
             live = list(self._live.values())
+        troubles = []
         for worker in live:
-            worker.kill()
+            try:
+                worker.kill()
+            except SandboxError as error:
+                troubles.append(str(error))
         self._spawner.close()
         if self._groups is not None:
             self._groups.close()
         shutil.rmtree(self._stage, ignore_errors=True)
+        if troubles:
+            raise SandboxError("; ".join(troubles))
 
     def leftovers(self) -> list[str]:
         """Control groups and processes that belong to no live worker, and groups of owners that are dead."""
@@ -277,6 +283,8 @@ class BubblewrapWorker:
         with self._killing:
             if self._gone:
                 return
+            if self._group is None:
+                self._kill_first_process()
             if self._handle is not None:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self._handle, signal.SIGKILL)
@@ -290,6 +298,15 @@ class BubblewrapWorker:
                     if descriptor is not None:
                         os.close(descriptor)
             self._backend.forget(self)
+
+    def _kill_first_process(self) -> None:
+        """Without control groups: end the room by its process 1, bubblewrap's only child, which takes the others along.
+
+        It has changed its uid now and then, and with that the kernel forgets that it was to die with bubblewrap.
+        """
+        with contextlib.suppress(OSError):
+            for word in Path(f"/proc/{self.process}/task/{self.process}/children").read_text().split():
+                os.kill(int(word), signal.SIGKILL)
 
     def _wait(self) -> None:
         """Until bubblewrap is dead and, as nobody holds the other end of stderr, everything in the room as well."""

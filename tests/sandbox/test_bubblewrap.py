@@ -184,6 +184,26 @@ def test_a_user_without_a_delegated_group_is_refused_or_says_so_aloud(tmp_path: 
     assert all("usermod --add-subuids" in text for text in said)
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_without_control_groups_rooms_end_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> cgroups.Cgroups:
+        raise BackendUnavailable("no control groups")
+
+    monkeypatch.setattr(cgroups, "find", none)
+    with pytest.raises(BackendUnavailable, match="no control groups"):
+        BubblewrapBackend(SIZE)
+    made = BubblewrapBackend(SIZE, allow_no_cgroup=True)
+    assert not made.limits_all_processes
+    program = "import os, time\nos.fork()\nos.fork()\ntime.sleep(100)"
+    with sandbox.Sandbox(made, pool_size=1) as opened:
+        limits = sandbox.Limits(cpu_seconds=1, wall_seconds=0.3, memory_mb=128)
+        (verdict,) = opened.run(program, "python", [b""], limits)
+        assert verdict.outcome == sandbox.Outcome.TIME_LIMIT
+        members = [member for child in made._spawner.children() for member in family(child)]
+    assert members and not [member for member in members if alive(member)]
+    assert made.leftovers() == []
+
+
 def test_missing_programs_and_folders_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(BackendUnavailable, match="usr/bin/python3"):
         BubblewrapBackend(root=tmp_path)
