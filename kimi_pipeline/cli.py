@@ -387,6 +387,8 @@ def ablations(
     from kimi_pipeline.profiles.profile import parse_override
 
     chosen = dict(parse_override(text) for text in overrides)
+    if not all(seed.isdecimal() for seed in seeds.split(",")):
+        raise UserError(f"--seeds {seeds!r}: write whole numbers with commas, as in 0,1,2")
     numbers = [int(seed) for seed in seeds.split(",")]
     study = Ablations(
         Home.from_env().prepare(), profile, chosen, numbers, only, say=lambda text: click.echo(text, err=True)

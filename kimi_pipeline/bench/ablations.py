@@ -12,6 +12,7 @@ policy trained the same way on coin flips.
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -369,11 +370,8 @@ def plots(
 
 
 def _curve(result: Mapping[str, Any], name: str) -> list[float]:
-    """By iteration; where no group was complete the value before it stands."""
-    values: list[float] = []
-    for point in result["curves"]:
-        values.append(point.get(name, values[-1] if values else float("nan")))
-    return values
+    """By iteration; NaN where no group was complete."""
+    return [point.get(name, math.nan) for point in result["curves"]]
 
 
 def _point(runs: Mapping[int, Any]) -> tuple[Point, Point]:

@@ -58,12 +58,19 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def band(runs: Sequence[Sequence[float]]) -> list[tuple[float, float, float]]:
-    """[iterations] of (mean, low, high) over seeds; as long as the shortest run. Without an interval low = mean = high."""
-    found = [spread(values) for values in zip(*runs, strict=False)]
-    return [
-        (one.mean, one.mean if one.low is None else one.low, one.mean if one.high is None else one.high)
-        for one in found
-    ]
+    """[iterations] of (mean, low, high) over seeds; as long as the shortest run.
+
+    Runs without a value (NaN) at an iteration are left out there; all are NaN where no run has one. A single value has no
+    interval: low = mean = high.
+    """
+    found = []
+    for values in zip(*runs, strict=False):
+        known = [value for value in values if not math.isnan(value)]
+        one = spread(known or [math.nan])
+        found.append(
+            (one.mean, one.mean, one.mean) if one.low is None or one.high is None else (one.mean, one.low, one.high)
+        )
+    return found
 
 
 @dataclass(frozen=True)

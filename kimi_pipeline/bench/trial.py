@@ -28,12 +28,12 @@ from kimi_pipeline.home import Home
 from kimi_pipeline.inference.drawing import SamplingPass, draw
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.jobs import LocalLauncher
-from kimi_pipeline.lake import Lake
+from kimi_pipeline.lake import Lake, as_json
 from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rl.stage import RL_CHECKPOINT, run_job
-from kimi_pipeline.stages import Context, Stage, code_version, latest_outcome, new_run_id, require_outcome, run_stage
+from kimi_pipeline.stages import Context, code_version, new_run_id, require_outcome, run_stage
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
 
 OWN = {"rl_checkpoint": RL_CHECKPOINT, "evaluation": EVALUATION}  # what each trial does for itself
@@ -53,8 +53,9 @@ ANSWERS = f"""
       and sample_index < ? and status in {tuple(str(v) for v in VERDICTS)}
     group by problem_id order by problem_id
 """
-MADE_WITH = """
-    select inputs from stages where stage = ? and partition = ? order by created_at desc limit 1
+NEWEST = """
+    select stage, partition, data_version, inputs from stages
+    qualify row_number() over (partition by stage, partition order by created_at desc) = 1
 """
 
 
@@ -94,19 +95,17 @@ class Trial:
                 f"code of {name}": code_version(stage.code),
                 f"settings of {name}": digest(stage.settings(context)),
             }
-        for name in READ:
-            outcome = latest_outcome(STAGES[name], context)
-            parts[f"data of {name}"] = outcome.data_version if outcome else "none"
-        for name, stage in SHARED.items():
-            parts |= {f"{what} of {name}": "outdated" for what in self._outdated(stage)}
+        newest = {(row["stage"], row["partition"]): row for row in context.lake.rows(NEWEST)}
+        made = {name: newest.get((name, stage.partition(context))) for name, stage in SHARED.items()}
+        parts |= {f"data of {name}": row["data_version"] if (row := made[name]) else "none" for name in READ}
+        for name, row in made.items():
+            if row is not None:
+                parts |= {f"{what} of {name}": "outdated" for what in self._outdated(name, json.loads(row["inputs"]))}
         return parts
 
-    def _outdated(self, stage: Stage) -> list[str]:
-        rows = self.context.lake.rows(MADE_WITH, [stage.name, stage.partition(self.context)])
-        if not rows:
-            return []
-        before = json.loads(rows[0]["inputs"])
-        now = {"code": code_version(stage.code), "settings": json.loads(_json(stage.settings(self.context)))}
+    def _outdated(self, name: str, before: dict[str, Any]) -> list[str]:
+        settings = json.loads(as_json(SHARED[name].settings(self.context)))
+        now = {"code": code_version(SHARED[name].code), "settings": settings}
         return [what for what, value in now.items() if before[what] != value]
 
     def run(self) -> dict[str, Any]:
@@ -170,7 +169,3 @@ def _by_problem(problems: pa.Table, rows: list[dict[str, Any]]) -> Answers:
         "right": [row["correct"] / row["n"] if row else None for row in order],
         "tokens": [row["tokens"] if row else None for row in order],
     }
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, default=str)

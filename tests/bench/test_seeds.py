@@ -81,3 +81,11 @@ def test_a_band_is_as_long_as_the_shortest_run() -> None:
     found = band([[1.0, 2.0, 3.0], [3.0, 4.0]])
     assert [value for value, _, _ in found] == [2.0, 3.0]
     assert all(low < value < high for value, low, high in found)
+
+
+def test_an_iteration_without_a_value_is_a_gap_and_others_count_without_it() -> None:
+    nan = math.nan
+    (first, *_), second, third = band([[nan, nan, 1.0], [nan, 2.0, 3.0], [nan, 2.0, 5.0]])
+    assert math.isnan(first)
+    assert second == (2.0, 2.0, 2.0)
+    assert third[0] == 3.0
