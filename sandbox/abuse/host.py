@@ -22,8 +22,10 @@ from typing import Any
 from sandbox import workers
 
 WATCHED_FILES = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/hosts", "/etc/ld.so.preload", "/etc/crontab")
-WATCHED_FOLDERS = ("/", "/etc", "/etc/cron.d", "/home", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp", "/usr")
-WATCHED_FOLDERS += ("/usr/bin", "/usr/lib", "/usr/local/bin", "/var/tmp", "/dev", "/dev/shm", "/dev/mqueue", "/var/lib")
+WATCHED_FOLDERS = (
+    *("/", "/etc", "/etc/cron.d", "/home", "/mnt", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/usr/bin"),
+    *("/usr/lib", "/usr/local/bin", "/var/tmp", "/var/lib", "/dev", "/dev/shm", "/dev/mqueue"),
+)
 WATCHED_SWITCHES = [
     "kernel/hostname",
     "kernel/domainname",

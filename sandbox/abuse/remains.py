@@ -5,7 +5,7 @@ Belongs here: daemons, files, shared memory. Does not belong here: limits (`reso
 
 from __future__ import annotations
 
-from sandbox.abuse.case import ALIVE, Case, Seen, bomb, python, refused, report, said
+from sandbox.abuse.case import ALIVE, Case, Judge, Seen, bomb, python, refused, report, said
 from sandbox.verdicts import Outcome
 
 SEARCH = """
@@ -60,7 +60,7 @@ def _leaves(leave: str, name: str, about: str, at_least: int = 4) -> Case:
     return Case(name, about, _two_turns(leave), _left_nothing(at_least), turns=2, after=_AFTER, harmless=True)
 
 
-def _left_nothing(at_least: int):  # type: ignore[no-untyped-def]
+def _left_nothing(at_least: int) -> Judge:
     check = refused(at_least, after=at_least)
 
     def judge(seen: Seen) -> tuple[bool, str]:

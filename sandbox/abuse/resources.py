@@ -5,13 +5,13 @@ Belongs here: programs against limits. Does not belong here: ways out (`reach.py
 
 from __future__ import annotations
 
-from sandbox.abuse.case import ALIVE, QUICK, Case, Seen, bomb, ended, python, refused, report, said
+from sandbox.abuse.case import ALIVE, QUICK, Case, Judge, Seen, bomb, ended, python, refused, report, said
 from sandbox.verdicts import Outcome, Verdict
 
 ANY_STOP = (Outcome.OK, Outcome.WRONG_EXIT, Outcome.TIME_LIMIT, Outcome.MEMORY_LIMIT, Outcome.OUTPUT_LIMIT)
 
 
-def _counted(what: str, bound: int) -> object:
+def _counted(what: str, bound: int) -> Judge:
     def judge(seen: Seen) -> tuple[bool, str]:
         found = report(seen.verdicts[0])
         if found is None:

@@ -30,10 +30,10 @@ def main(filter_file: str, stack: str, size: str, inodes: str, *rest: str) -> No
         options = f"size={size},nr_inodes={inodes},mode=755".encode()
         check(libc.mount(b"tmpfs", path.encode(), b"tmpfs", flags, options), f"mount {path}")
     for name in KERNEL:
-        path = f"/proc/{name}".encode()
-        if os.path.exists(path):
-            check(libc.mount(path, path, None, BIND, None), f"bind {name}")
-            check(libc.mount(None, path, None, BIND | REMOUNT | READ_ONLY | NOSUID | NODEV | NOEXEC, None), name)
+        switch = f"/proc/{name}".encode()
+        if os.path.exists(switch):
+            check(libc.mount(switch, switch, None, BIND, None), f"bind {name}")
+            check(libc.mount(None, switch, None, BIND | REMOUNT | READ_ONLY | NOSUID | NODEV | NOEXEC, None), name)
     keep = (1 << SETUID) | (1 << SETGID)
     for number in range(LAST_CAPABILITY + 1):
         if not keep >> number & 1:

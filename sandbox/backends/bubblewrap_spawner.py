@@ -39,12 +39,12 @@ def main(channel: socket.socket) -> None:
     signal.set_wakeup_fd(signalled)
     rooms: set[int] = set()
     while True:
-        ready, _, _ = select.select([channel, wake], [], [])
+        ready, _, _ = select.select([channel.fileno(), wake], [], [])
         if wake in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(wake, 4096)
             reap(rooms)
-        if channel not in ready:
+        if channel.fileno() not in ready:
             continue
         message, descriptors, _, _ = socket.recv_fds(channel, MAX_MESSAGE, 3)
         if not message:
@@ -52,7 +52,7 @@ def main(channel: socket.socket) -> None:
         try:
             room = start(json.loads(message), descriptors)
             rooms.add(room)
-            answer = {"pid": room}
+            answer: dict[str, object] = {"pid": room}
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         for descriptor in descriptors:
