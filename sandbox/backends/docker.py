@@ -17,6 +17,7 @@ import struct
 import threading
 import time
 import uuid
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from docker.types import LogConfig, Mount, Ulimit
 
 from sandbox import workers
 from sandbox.backends import seccomp
+from sandbox.backends.docker_remains import Remains
 from sandbox.errors import BackendUnavailable, WorkerGone
 from sandbox.verdicts import WorkerSize
 
@@ -37,6 +39,8 @@ LABEL = "sandbox.backend"
 _HEADER = struct.Struct(">BxxxL")  # the engine's own framing: stream (1 stdout, 2 stderr), length
 _FIRST_UID, _UIDS = 100_000, 50_000
 _SEND_SECONDS = 120.0
+_CLOSING_SECONDS = 15.0
+_REMEMBERED = 1000  # buried containers whose remains are looked for
 
 
 class DockerBackend:
@@ -68,6 +72,7 @@ class DockerBackend:
         self._lock = threading.Lock()
         self._live: dict[str, DockerWorker] = {}
         self._graves: set[str] = set()
+        self._buried: deque[str] = deque(maxlen=_REMEMBERED)
         self._next_uid = 0
         try:
             information = self._api().info()
@@ -82,8 +87,11 @@ class DockerBackend:
             known = ", ".join(sorted(information["Runtimes"]))
             raise BackendUnavailable(f"runtime {runtime!r} is unknown to the engine: it has {known}")
         self.host_memory_mb = int(information["MemTotal"]) // 2**20
-        if packages is not None and base_url is None and not packages.is_dir():
-            raise BackendUnavailable(f"packages {packages} is no folder")
+        if packages is not None and self._is_local():
+            if not packages.is_dir():
+                raise BackendUnavailable(f"packages {packages} is no folder")
+            if packages.stat().st_mode & 0o005 != 0o005:
+                raise BackendUnavailable(f"packages {packages} can't be read by programs: chmod o+rx it")
 
     def start(self) -> DockerWorker:
         """A container whose agent runs. Raises BackendUnavailable when the engine can't make one."""
@@ -119,16 +127,25 @@ class DockerBackend:
         with self._lock:
             self._live.pop(identity, None)
             self._graves.add(identity)
+            self._buried.append(identity)
         with contextlib.suppress(DockerException, requests.RequestException):
             self._remove(identity)
 
     def close(self) -> None:
         """Ends all workers, waits until the engine has forgotten them."""
         with self._lock:
-            workers_left = list(self._live.values())
-        for worker in workers_left:
+            live = list(self._live.values())
+        for worker in live:
             worker.kill()
-        self._sweep()
+        until = time.monotonic() + _CLOSING_SECONDS
+        with contextlib.suppress(BackendUnavailable):  # an engine that is gone removes them when it comes back
+            while self._left_in_engine() and time.monotonic() < until:
+                self._sweep()
+                time.sleep(0.05)
+        if self._is_local():
+            with self._lock:
+                remains = Remains(self._buried)
+            remains.clear()
         with self._lock:
             clients, self._clients = self._clients, []
         for client in clients:
@@ -136,13 +153,22 @@ class DockerBackend:
         self._threads = threading.local()
 
     def leftovers(self) -> list[str]:
-        """Ids of containers of this instance that belong to no live worker."""
+        """Containers of this instance that belong to no live worker, and what an engine that died left of others."""
+        left = [f"container {identity}" for identity in self._left_in_engine()]
+        with self._lock:
+            buried = Remains(self._buried)
+        return left + (buried.found() if self._is_local() else [])
+
+    def _left_in_engine(self) -> list[str]:
+        """Ids of containers of this instance that belong to no live worker. Raises BackendUnavailable."""
         try:
             rows = self._api().containers(all=True, filters={"label": f"{LABEL}={self.instance}"})
         except (DockerException, requests.RequestException) as error:
             raise BackendUnavailable(self._why(error)) from error
         with self._lock:
-            return [row["Id"] for row in rows if row["Id"] not in self._live]
+            left = [row["Id"] for row in rows if row["Id"] not in self._live]
+            self._graves.update(left)
+        return left
 
     def _host_config(self, api: docker.APIClient) -> dict[str, Any]:
         size = self.size
@@ -223,9 +249,15 @@ class DockerBackend:
         with self._lock:
             self._graves.discard(identity)
 
+    def _engine(self) -> str:
+        return self._base_url or docker.utils.kwargs_from_env().get("base_url") or "unix:///var/run/docker.sock"
+
+    def _is_local(self) -> bool:
+        """Whether the engine's files are this machine's."""
+        return not self._engine().startswith(("tcp:", "http:", "https:", "ssh:"))
+
     def _why(self, error: Exception) -> str:
-        engine = self._base_url or docker.utils.kwargs_from_env().get("base_url") or "unix:///var/run/docker.sock"
-        text = str(error)
+        engine, text = self._engine(), str(error)
         setting = "engine" if self._base_url else "DOCKER_HOST"
         if "PermissionError" in text or "Permission denied" in text:
             return f"no permission on the engine at {engine}: join the group of its socket, or set {setting} to another"

@@ -1,0 +1,206 @@
+"""The Docker backend: how a container is closed, what an engine that can't be used is answered with, the warm pool."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from kimi_pipeline.home import CHECKOUT
+from sandbox import BackendUnavailable, Limits, Outcome, Sandbox, make_backend, workers
+from sandbox.backends.docker import LABEL, DockerBackend
+from tests.sandbox.conftest import SIZE, only, open_or_miss
+
+
+@pytest.fixture(scope="module")
+def engine(docker_room: Sandbox) -> Iterator[docker.APIClient]:
+    client = docker.APIClient(version="auto", **docker.utils.kwargs_from_env())
+    yield client
+    client.close()
+
+
+def containers(engine: docker.APIClient, backend: Any) -> list[dict[str, Any]]:
+    rows = engine.containers(all=True, filters={"label": f"{LABEL}={backend.instance}"})
+    return [engine.inspect_container(row["Id"]) for row in rows]
+
+
+def test_a_container_is_closed(docker_room: Sandbox, engine: docker.APIClient) -> None:
+    """What the engine says of a warm worker, setting by setting."""
+    docker_room.pool.wait_full(60)
+    made = containers(engine, docker_room.backend)[0]
+    host = made["HostConfig"]
+    assert host["NetworkMode"] == "none" and host["ReadonlyRootfs"] and host["AutoRemove"]
+    assert not host["Privileged"] and not host["PidMode"] and host["IpcMode"] == "private"
+    assert host["CapDrop"] == ["ALL"]
+    assert {capability.removeprefix("CAP_") for capability in host["CapAdd"]} == {"SETUID", "SETGID"}
+    options = dict(option.partition("=")[::2] for option in host["SecurityOpt"])
+    assert set(options) == {"no-new-privileges", "seccomp"}
+    profile = json.loads(options["seccomp"])
+    allowed = {name for rule in profile["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW" for name in rule["names"]}
+    assert profile["defaultAction"] == "SCMP_ACT_ERRNO"
+    assert not allowed & {"mount", "unshare", "setns", "keyctl", "bpf", "ptrace", "io_uring_setup", "userfaultfd"}
+    assert host["Memory"] == host["MemorySwap"] == workers.memory_budget_mb(SIZE) << 20
+    assert host["PidsLimit"] == workers.pids_budget(SIZE) and host["NanoCpus"] == 10**9
+    assert not host["Binds"] and not host["Devices"] and host["LogConfig"]["Type"] == "none"
+    assert set(host["Tmpfs"]) == {"/tmp", "/dev/shm", "/box"}
+    for options in host["Tmpfs"].values():
+        assert {"nosuid", "nodev", f"size={SIZE.disk_mb}m", f"nr_inodes={SIZE.files + 1}"} <= set(options.split(","))
+    assert made["Image"] == docker_room.backend.image
+
+
+def test_the_kernel_agrees(docker_room: Sandbox) -> None:
+    """The same from inside: seccomp filters, nothing can be gained, nothing written but scratch, sizes as stated."""
+    program = """
+status=$(cat /proc/self/status)
+echo "$status" | grep -E '^(Seccomp|NoNewPrivs|CapEff|CapPrm|CapInh):' | tr -d '\\t' | sort
+for place in / /etc /usr /box /dev /proc/sys/kernel /sys /opt/packages; do
+    if touch "$place/x" 2>/dev/null; then echo "wrote $place"; fi
+done
+stat -f -c '%b %S %c' /tmp /dev/shm /box
+"""
+    lines = only(docker_room.run(program, "bash", [b""])).stdout.decode().splitlines()
+    zero = "0" * 16
+    assert lines[:5] == [f"CapEff:{zero}", f"CapInh:{zero}", f"CapPrm:{zero}", "NoNewPrivs:1", "Seccomp:2"]
+    assert lines[5:] == [f"{SIZE.disk_mb * 256} 4096 {SIZE.files + 1}"] * 3
+
+
+def test_workers_have_uids_of_their_own(docker_room: Sandbox) -> None:
+    """RLIMIT_NPROC and other limits by uid count over the whole machine."""
+    uids = {only(docker_room.run("id -u", "bash", [b""])).stdout for _ in range(3)}
+    assert len(uids) == 3 and all(int(uid) >= 100_000 for uid in uids)
+
+
+def test_each_submission_has_a_worker_of_its_own(docker_room: Sandbox, engine: docker.APIClient) -> None:
+    docker_room.pool.wait_full(60)
+    before = {made["Id"] for made in containers(engine, docker_room.backend)}
+    verdicts = docker_room.run("cat", "bash", [b"1", b"2"])
+    assert next(verdicts).outcome is Outcome.OK
+    docker_room.pool.wait_full(60)  # a second one was made beside the one that serves
+    assert len(containers(engine, docker_room.backend)) == 3
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.OK]
+    until = time.monotonic() + 20
+    while len({made["Id"] for made in containers(engine, docker_room.backend)} & before) > 1:
+        assert time.monotonic() < until, "the used container is still there"
+        time.sleep(0.05)
+    assert docker_room.pool.refill_rate > 0
+
+
+def test_packages_are_readable_and_no_more(docker_room: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "given.py").write_text("VALUE = 42")
+    (tmp_path / "given.py").chmod(0o666)
+    tmp_path.chmod(0o700)
+    with pytest.raises(BackendUnavailable, match=r"can't be read by programs: chmod o\+rx"):
+        make_backend("docker", packages=tmp_path)
+    tmp_path.chmod(0o755)
+    program = """
+import given
+try:
+    open(given.__file__, "a")
+except OSError as error:
+    print(given.VALUE, error.strerror)
+"""
+    with open_or_miss("docker", pool_size=1, packages=tmp_path) as room:
+        assert only(room.run(program, "python", [b""])).stdout == b"42 Read-only file system\n"
+
+
+def test_a_named_runtime_is_taken(docker_room: Sandbox) -> None:
+    with open_or_miss("docker", pool_size=1, runtime="runc") as room:
+        assert only(room.run("echo $((6 * 7))", "bash", [b""])).stdout == b"42\n"
+
+
+def test_a_language_is_data(docker_room: Sandbox, tmp_path: Path) -> None:
+    """A language that no code knows: awk, from a table of one's own, with its factors."""
+    from sandbox import languages
+
+    path = tmp_path / "table.toml"
+    path.write_text('[awk]\nfile = "main.awk"\nrun = ["/usr/bin/awk", "-f", "{source}"]\ntime_factor = 3.0\n')
+    with open_or_miss("docker", pool_size=1, table=languages.load(path)) as room:
+        assert only(room.run("{ print $1 * 2 }", "awk", [b"21\n"])).stdout == b"42\n"
+        slow = only(room.run("BEGIN { while (1) i++ }", "awk", [b""], Limits(cpu_seconds=0.2)))
+        assert slow.outcome is Outcome.TIME_LIMIT and slow.detail == "above 0.6 s of CPU"
+
+
+def test_a_command_that_the_image_lacks_is_no_wrong_answer(docker_room: Sandbox, tmp_path: Path) -> None:
+    from sandbox import languages
+
+    path = tmp_path / "table.toml"
+    path.write_text('[lua]\nfile = "main.lua"\nrun = ["/usr/bin/lua", "{source}"]\n')
+    with open_or_miss("docker", pool_size=1, table=languages.load(path)) as room:
+        verdict = only(room.run("print(1)", "lua", [b""]))
+    assert verdict.outcome is Outcome.SANDBOX_ERROR and "No such file" in verdict.detail
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"engine": "unix:///nowhere/docker.sock"}, r"no engine answers at unix:///nowhere/docker.sock"),
+        ({"engine": "tcp://127.0.0.1:9"}, r"no engine answers at tcp://127.0.0.1:9"),
+        ({"engine": "nonsense://x"}, r"nonsense"),
+    ],
+)
+def test_no_engine_is_said_at_once(settings: dict[str, Any], named: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(BackendUnavailable, match=named):
+        make_backend("docker", **settings)
+    assert time.monotonic() - began < 20
+
+
+def test_a_missing_image_and_runtime_are_named(docker_room: Sandbox) -> None:
+    with pytest.raises(BackendUnavailable, match=r"image nobody:1 .*python -m sandbox.image --tag nobody:1"):
+        make_backend("docker", image="nobody:1")
+    with pytest.raises(BackendUnavailable, match=r"runtime 'warp' is unknown to the engine: it has .*runc"):
+        make_backend("docker", runtime="warp")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without permission")
+def test_no_permission_is_said(docker_room: Sandbox) -> None:
+    """As nobody, on the engine's real socket."""
+    program = (
+        "import os, docker, sandbox.backends.docker as d, sandbox\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "try: sandbox.make_backend('docker')\n"
+        "except sandbox.BackendUnavailable as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=CHECKOUT, check=True)
+    assert "no permission on the engine at unix://" in done.stdout and "DOCKER_HOST" in done.stdout
+
+
+def test_the_host_process_going_away_leaves_no_container(engine: docker.APIClient, docker_room: Sandbox) -> None:
+    """kill -9 of the caller: its containers end with the stream that fed them."""
+    program = (
+        "import sandbox, sys, time\n"
+        "s = sandbox.open('docker', pool_size=1); s.pool.wait_full(60)\n"
+        "v = s.run('import time\\nprint(1)\\ntime.sleep(100)', 'python', [b''])\n"
+        "import threading; threading.Thread(target=lambda: next(v), daemon=True).start()\n"
+        "time.sleep(1); print(s.backend.instance, flush=True); time.sleep(100)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as caller:
+        assert caller.stdout is not None
+        instance = caller.stdout.readline().strip()
+        rows = {"all": True, "filters": {"label": f"{LABEL}={instance}"}}
+        assert engine.containers(**rows)
+        caller.kill()
+    until = time.monotonic() + 20
+    while engine.containers(**rows):
+        assert time.monotonic() < until, "a container outlives the process that made it"
+        time.sleep(0.1)
+
+
+def test_close_ends_all(docker_room: Sandbox, engine: docker.APIClient) -> None:
+    room = open_or_miss("docker", pool_size=2)
+    backend = room.backend
+    assert isinstance(backend, DockerBackend)
+    verdicts = room.run("cat", "bash", [b"1", b"2"])
+    next(verdicts)
+    room.close()
+    assert containers(engine, backend) == []
+    with pytest.raises(BackendUnavailable, match="closed"):
+        room.pool.take()
