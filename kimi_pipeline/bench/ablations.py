@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kimi_pipeline.bench.cells import Cell, Kept, Study
+from kimi_pipeline.bench.cells import Cell, Kept, Once, Study
 from kimi_pipeline.bench.seeds import Spread, band, outcome, paired, spread
 from kimi_pipeline.bench.trial import Trial, shared_home
 from kimi_pipeline.errors import UserError
@@ -156,11 +156,13 @@ class Ablations:
     def cells(self) -> list[Cell]:
         """Arm by arm: after the first two rows there is something to look at."""
         found = []
+        shared: dict[Path, Once] = {}
         for arm in self.arms:
             for seed in self.seeds:
                 profile = self.profile_of(arm, seed)
                 trial = Trial(shared_home(self.root, profile), profile, self.say)
-                found.append(Cell(arm, seed, trial.inputs, trial.run, trial.prepare))
+                prepare = shared.setdefault(trial.home.root, Once(trial.prepare))
+                found.append(Cell(arm, seed, trial.inputs, trial.run, prepare))
         return found
 
     @property

@@ -23,6 +23,7 @@ from typing import Any, Literal
 from kimi_pipeline.errors import UserError
 
 State = Literal["current", "stale", "missing"]
+FAILURES = (UserError, RuntimeError)  # refused input, a job that broke
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,26 @@ class Kept:
     seconds: float = 0.0
     changed: tuple[str, ...] = ()
     error: str = ""
+
+
+class Once:
+    """Work that several cells share, done at the first call. Where it failed, every call raises its error: a base that does
+    not learn is not trained again for each arm."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._done = False
+        self._error: Exception | None = None
+
+    def __call__(self) -> None:
+        if not self._done:
+            try:
+                self._work()
+            except FAILURES as error:
+                self._error = error
+            self._done = True
+        if self._error is not None:
+            raise self._error
 
 
 @dataclass
@@ -86,7 +107,7 @@ class Study:
                     self.say(where + (f" ({', '.join(known.changed)} changed)" if known.changed else ""))
                     began, inputs = time.monotonic(), dict(cell.inputs())
                     result = cell.work()
-                except (UserError, RuntimeError) as error:
+                except FAILURES as error:
                     if stop_at_failure:
                         raise
                     self.failed[cell.name] = str(error)

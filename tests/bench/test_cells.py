@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kimi_pipeline.bench.cells import Cell, Study, changed_parts
+from kimi_pipeline.bench.cells import Cell, Once, Study, changed_parts
 from kimi_pipeline.errors import UserError
 
 CODE, DATA = "code of rl_checkpoint", "data of rl_prompt_set"
@@ -108,6 +108,24 @@ def test_a_failure_can_stop_the_rest(bench: Bench) -> None:
     with pytest.raises(UserError, match="no number"):
         bench.study.run([bench.cell("a"), bench.cell("b")], stop_at_failure=True)
     assert bench.ran == ["a"]
+
+
+def test_what_is_shared_is_made_once_and_its_failure_is_everyones(bench: Bench) -> None:
+    tries: list[str] = []
+
+    def breaks() -> None:
+        tries.append("sft")
+        raise UserError("the base has not learned")
+
+    shared = Once(breaks)
+    bench.study.run([Cell(arm, 0, dict, dict, shared) for arm in "ab"] + [bench.cell("c")])
+    assert tries == ["sft"]
+    assert bench.study.failed == {"a-seed-0": "the base has not learned", "b-seed-0": "the base has not learned"}
+    assert bench.ran == ["c"]
+    made = Once(lambda: tries.append("again"))
+    made()
+    made()
+    assert tries == ["sft", "again"]
 
 
 SCRIPT = """
