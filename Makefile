@@ -41,7 +41,7 @@ ablations: install ## the report's ablations over three seeds, resumable (hours)
 	@$(BIN)/kimi-pipeline ablations
 
 real: install ## a real model through the whole lineage beside a control: make real MODEL=FOLDER
-	@$(BIN)/kimi-pipeline real --model "$(MODEL)"
+	@$(if $(MODEL),,$(error give a Hugging Face folder: make real MODEL=FOLDER))$(BIN)/kimi-pipeline real --model "$(MODEL)"
 
 clean: ## remove the environment and caches; state in .kimi stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
