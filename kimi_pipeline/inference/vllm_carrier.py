@@ -54,6 +54,7 @@ class VllmCarrier:
     ) -> None:
         check_model_folder(folder)
         check_window(folder, window)
+        check_tensor_parallel(folder, settings.tensor_parallel)
         self.window = window
         self._settings = settings
         self._logprobs = logprobs
@@ -236,3 +237,13 @@ def check_window(folder: Path, window: int) -> None:
     longest = (config.get("text_config") or config).get("max_position_embeddings")
     if isinstance(longest, int) and window > longest:
         raise UserError(f"model.window is {window}, but {folder} takes {longest} tokens: set model.window={longest}")
+
+
+def check_tensor_parallel(folder: Path, ranks: int) -> None:
+    """Raises UserError where the model's attention heads can't be shared out evenly among `ranks`."""
+    config = json.loads((folder / "config.json").read_text())
+    heads = (config.get("text_config") or config).get("num_attention_heads")
+    if isinstance(heads, int) and heads % ranks:
+        raise UserError(
+            f"inference.tensor_parallel is {ranks}, but {folder} has {heads} heads: choose a divisor of {heads}"
+        )

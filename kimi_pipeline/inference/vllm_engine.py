@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vllm import LLM
 
 CPU_BATCH_TOKENS = 8192  # tokens that prompts and decoding take in one step
+SHARED_MEMORY = "-tp:*-cpushm_*"  # names of what tensor-parallel ranks on CPUs share
 CPU_BLOCK = 32  # tokens of a key-value cache block; the CPU attention kernels are written for multiples of 32
 
 
@@ -103,6 +104,27 @@ def build_llm(
     if colocated:
         values["distributed_executor_backend"] = "external_launcher"
     return LLM(**(values | arguments))
+
+
+def clear_shared_memory(folder: Path = Path("/dev/shm"), processes: Path = Path("/proc")) -> list[str]:
+    """Remove shared memory of tensor-parallel engines on CPUs that nobody maps any more; returns what was removed.
+
+    vLLM names it by place, not by process: what a killed engine left behind stops the next one ("errno: 17"). One process
+    of a machine calls it, before the engines of a job start; what belongs to others, or is in use, stays.
+    """
+    left = [path for path in folder.glob(SHARED_MEMORY) if path.stat().st_uid == os.getuid()]
+    if not left:
+        return []
+    used = set()
+    for maps in processes.glob("[0-9]*/maps"):
+        try:
+            used |= {line.rpartition("/")[2] for line in maps.read_text().splitlines() if str(folder) in line}
+        except OSError:  # gone, or another user's
+            continue
+    removed = [path for path in left if path.name not in used]
+    for path in removed:
+        path.unlink(missing_ok=True)
+    return [path.name for path in removed]
 
 
 def _import_quietly() -> type[LLM]:

@@ -33,6 +33,7 @@ from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.inference.store import Committer, SampleStore
+from kimi_pipeline.inference.vllm_engine import clear_shared_memory
 from kimi_pipeline.jobs import Report, job_main
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles import Profile
@@ -109,6 +110,8 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     beats = home.root / "rl" / f"beats-{spec['run_id']}"
     if ranks.is_master:
         _clear(beats)
+        if profile.inference.tensor_parallel > 1 and profile.inference.device == "cpu":
+            clear_shared_memory()
         if recovery.is_of(prompts):
             recovery.clear_scratch()
         else:

@@ -83,7 +83,9 @@ class Watch:
         self._thread.join()
 
     def hung(self, now: float) -> str | None:
-        """The line about a rank that is too long in one phase at `now` (monotonic seconds); None where all is well."""
+        """The line about a rank that is too long in one phase at `now` (monotonic seconds), or about all of them waiting
+        for one another; None where all is well."""
+        beats = []
         for path in sorted(self._folder.glob("rank-*.json")):
             try:
                 beat = json.loads(path.read_text())
@@ -91,13 +93,19 @@ class Watch:
                 continue
             if path not in self._seen or self._seen[path][0] != beat:
                 self._seen[path] = (beat, now)
-            passed = now - self._seen[path][1]
-            if beat["phase"] != WAITING and passed > self._limit:
-                return (
-                    f"rank {beat['rank']} has been in phase {beat['phase']!r} of iteration {beat['iteration']} for "
-                    f"{passed:.0f} s, rl.phase_seconds is {self._limit:g}: taken for hung. Run again: it resumes"
-                )
+            beats.append((beat, now - self._seen[path][1]))
+        late = [(beat, passed) for beat, passed in beats if passed > self._limit]
+        for beat, passed in late:
+            if beat["phase"] != WAITING:
+                return self._line(f"rank {beat['rank']} has been in phase {beat['phase']!r}", beat["iteration"], passed)
+        if late and len(late) == len(beats):
+            beat, passed = late[0]
+            return self._line("all ranks have been waiting for one another in", beat["iteration"], passed)
         return None
+
+    def _line(self, who: str, iteration: int, passed: float) -> str:
+        limit = f"rl.phase_seconds is {self._limit:g}"
+        return f"{who} of iteration {iteration} for {passed:.0f} s, {limit}: taken for hung. Run again: it resumes"
 
     def _look(self) -> None:
         while not self._ended.wait(min(1.0, self._limit / 4)):

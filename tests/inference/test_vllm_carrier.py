@@ -226,3 +226,24 @@ def test_folders_that_are_no_models(tiny_models: list[Path], tmp_path: Path) -> 
             VllmCarrier(folder, Inference(), window=WINDOW, dtype="float32")
     with pytest.raises(UserError, match=r"set model.window=256"):
         check_window(tiny_models[0], 1024)
+
+
+def test_abandoned_shared_memory_goes_and_what_is_in_use_stays(tmp_path: Path) -> None:
+    from kimi_pipeline.inference.vllm_engine import clear_shared_memory
+
+    shared, processes = tmp_path / "shm", tmp_path / "proc"
+    for name in ("-tp:0-[0-1]-cpushm_0", "-tp:0-[0-1]-cpushm_1", "else"):
+        (shared / name).parent.mkdir(exist_ok=True)
+        (shared / name).write_bytes(b"")
+    (processes / "17").mkdir(parents=True)
+    (processes / "17" / "maps").write_text(f"7f00-7f01 rw-s 0 00:19 5 {shared}/-tp:0-[0-1]-cpushm_1\n")
+    assert clear_shared_memory(shared, processes) == ["-tp:0-[0-1]-cpushm_0"]
+    assert sorted(path.name for path in shared.iterdir()) == ["-tp:0-[0-1]-cpushm_1", "else"]
+
+
+def test_heads_that_cannot_be_shared_out_are_refused(tiny_models: list[Path]) -> None:
+    from kimi_pipeline.inference.vllm_carrier import check_tensor_parallel
+
+    check_tensor_parallel(tiny_models[0], 2)
+    with pytest.raises(UserError, match=r"tensor_parallel is 3, but .* has 4 heads: choose a divisor of 4"):
+        check_tensor_parallel(tiny_models[0], 3)

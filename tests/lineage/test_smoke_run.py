@@ -122,7 +122,7 @@ def test_rule_based_plants_are_caught_and_no_evaluation_problem_is_in_the_set(fi
     for kind in ("multiple_choice", "true_false", "proof", "exact_duplicate", "evaluation_copy", "malformed"):
         assert report[kind]["share"] == 1.0, report[kind]
     assert report["not_guessable"]["holds"]
-    assert report["guessable"]["share"] > 0.8  # half a minute of SFT; the bound of 0.95 is the laptop profile's
+    assert report["guessable"]["holds"]
 
 
 def test_a_second_run_recomputes_nothing(finished: dict[str, Any]) -> None:

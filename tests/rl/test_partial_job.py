@@ -120,18 +120,18 @@ def test_the_buffer_on_disk_can_be_read_with_duckdb(uninterrupted: Any) -> None:
     assert found and max(iteration for iteration, _ in found) <= len(result["curves"])
 
 
-def start(home: Home, spec: dict[str, Any]) -> subprocess.Popen[bytes]:
+def start(home: Home, spec: dict[str, Any], ranks: int = 1) -> subprocess.Popen[bytes]:
     """The job as a process group of its own."""
     path = write_spec(home.jobs, "kimi_pipeline.rl.loop", spec)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "MLFLOW_LOGGING_LEVEL": "ERROR"}
     with (path.parent / "log").open("wb") as log:
-        line = command("kimi_pipeline.rl.loop", path, 1)
+        line = command("kimi_pipeline.rl.loop", path, ranks)
         return subprocess.Popen(line, env=environment, stdout=log, stderr=log, start_new_session=True)
 
 
-def phase_of(home: Home) -> tuple[str, int]:
-    """The phase and iteration the job says it is in."""
-    for path in (home.root / "rl").glob("beats-*/rank-0.json"):
+def phase_of(home: Home, rank: int = 0) -> tuple[str, int]:
+    """The phase and iteration that a rank says it is in."""
+    for path in (home.root / "rl").glob(f"beats-*/rank-{rank}.json"):
         try:
             beat = json.loads(path.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
@@ -194,3 +194,56 @@ def test_kill_9_at_random_moments_changes_nothing(
         assert {k: v for k, v in mine.items() if not k.startswith(timings)} == {
             k: v for k, v in theirs.items() if not k.startswith(timings)
         }
+
+
+def rank_process(job: subprocess.Popen[bytes], rank: int) -> int:
+    """The process of a rank, among the job's descendants."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            environment = (entry / "environ").read_bytes().split(b"\0")
+            if os.getsid(int(entry.name)) == job.pid and f"RANK={rank}".encode() in environment:
+                return int(entry.name)
+    raise AssertionError(f"no process of rank {rank}")
+
+
+def stop_in_a_phase(job: subprocess.Popen[bytes], home: Home, rank: int) -> None:
+    """Freeze a rank in the middle of a rollout or of training."""
+    while job.poll() is None:
+        phase, iteration = phase_of(home, rank)
+        if iteration >= 2 and phase in ("rollout", "train"):
+            process = rank_process(job, rank)
+            os.kill(process, signal.SIGSTOP)
+            time.sleep(0.05)
+            if phase_of(home, rank)[0] in ("rollout", "train"):
+                return
+            os.kill(process, signal.SIGCONT)
+        time.sleep(0.002)
+    raise AssertionError("the job ended before it could be frozen")
+
+
+def test_a_rank_that_hangs_is_named_and_the_job_goes_on_when_run_again(
+    sft_job: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    require("vllm")
+    home = fresh_home(tmp_path_factory.mktemp("partial"), "hung")
+    changes = {
+        "rl__iterations": 12,
+        "rl__ranks": 2,
+        "rl__zero_stage": 2,
+        "rl__phase_seconds": 40,
+        "rl__segment_tokens": 5,
+    }
+    spec = spec_of(home, sft_job, **changes)
+    job = start(home, spec, ranks=2)
+    try:
+        stop_in_a_phase(job, home, rank=1)
+        job.wait(timeout=180)
+        log = next(home.jobs.glob("rl.loop-*/log")).read_text()
+        assert job.returncode != 0
+        assert "rank 1 has been in phase" in log and "taken for hung" in log, log[-2000:]
+        code, result, output = run_job(home.jobs, "kimi_pipeline.rl.loop", spec, ranks=2)
+        assert code == 0 and result is not None, output
+        assert "goes on after iteration" in output and len(result["curves"]) == 12
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGKILL)

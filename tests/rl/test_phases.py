@@ -32,8 +32,19 @@ def test_the_rank_that_others_wait_for_is_named(tmp_path: Path) -> None:
         assert watch.hung(100.0) is None and watch.hung(109.0) is None
         line = watch.hung(111.0)
     assert line is not None and "rank 1 has been in phase 'rollout' of iteration 7 for 11 s" in line
-    assert watch.hung(150.0) is None  # it went on
-    assert watch.hung(500.0) is None  # and now waits
+    assert watch.hung(150.0) is None  # it went on, and now waits
+
+
+def test_ranks_that_all_wait_for_one_another_are_named_too(tmp_path: Path) -> None:
+    one, other = Phases(tmp_path, 0), Phases(tmp_path, 1)
+    watch = Watch(tmp_path, limit=10)
+    assert watch.hung(0.0) is None and watch.hung(9.0) is None
+    with one("train"):
+        pass  # rank 0 is alive: no reason for alarm about the other
+    assert watch.hung(12.0) is None
+    line = watch.hung(23.0)
+    assert line is not None and "all ranks have been waiting for one another" in line
+    del other
 
 
 def test_a_phase_that_begins_anew_starts_the_clock_anew(tmp_path: Path) -> None:

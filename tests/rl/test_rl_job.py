@@ -122,6 +122,17 @@ def test_two_ranks_take_the_same_steps_as_one(job_home: Home, sft_job: Any, one_
         torch.testing.assert_close(load_file(folders[1])[name], weight, atol=1e-4, rtol=1e-3, msg=name)
 
 
+def test_two_ranks_share_one_sampler(job_home: Home, sft_job: Any, one_rank: Any) -> None:
+    """ZeRO-3 shards, gathered one by one, go over into a vLLM that is split over both ranks; the canary watches."""
+    spec = spec_of(job_home, sft_job, rl__zero_stage=3, rl__ranks=2, inference__tensor_parallel=2)
+    code, result, output = run_job(job_home.jobs, "kimi_pipeline.rl.loop", spec, ranks=2)
+    assert code == 0 and result is not None, output
+    for point in result["curves"]:
+        assert point["gap_canary"] <= 1e-4 and point["gap_max"] <= 1e-4
+        assert point["groups"] == 8 and point["kl"] > 0
+    assert result["curves"][0]["reward"] == pytest.approx(one_rank[0]["curves"][0]["reward"], abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -23,7 +23,7 @@ from tests.conftest import require
 # OpenMP reads it when torch is imported: threads that spin at barriers slow these small steps ten times on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-SIZE = Model(layers=2, width=32, heads=1, window=128)
+SIZE = Model(layers=2, width=32, heads=2, window=128)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +59,7 @@ def make_trainer(tiny_folder: Path, ranks: Any) -> Callable[..., Any]:
 LEARNS = {  # settings under which the toy task is learned well enough in a hundred steps
     "model.layers": 2,
     "model.width": 32,
-    "model.heads": 1,
+    "model.heads": 2,
     "model.window": 128,
     "sft.batch_tokens": 1024,
     "sft.learning_rate": 5e-3,
