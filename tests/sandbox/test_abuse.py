@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kimi_pipeline.home import CHECKOUT
 from sandbox import Sandbox, SandboxError, Verdict
 from sandbox.abuse.case import Seen, refused
 from sandbox.abuse.suite import CASES, names, run_suite
@@ -79,6 +80,11 @@ def test_a_report_that_is_made_up_is_no_containment() -> None:
         except (KeyError, TypeError):
             continue  # the suite takes these for a no
         assert not contained, text
+
+
+def test_the_documentation_names_every_case() -> None:
+    page = (CHECKOUT / "docs" / "sandbox.md").read_text()
+    assert not [name for name in names() if f"`{name}`" not in page]
 
 
 def test_an_unknown_case_is_named() -> None:
