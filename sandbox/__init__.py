@@ -11,7 +11,7 @@ A library of its own: the standard library and docker-py are all it needs. The m
     verdicts, frames, errors: what all of them use
     image          makes the image, or root file system, that programs run in
 
-    agent, zygote, meter, cleaning: the programs inside a worker. They travel there as text (`bundle`) and need
+    agent, watch, zygote, meter, cleaning: the programs inside a worker. They travel there as text (`bundle`) and need
     nothing but the worker's own Python
 """
 

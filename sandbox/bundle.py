@@ -10,7 +10,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-INSIDE = ("frames", "meter", "cleaning", "zygote", "agent")
+INSIDE = ("frames", "meter", "cleaning", "zygote", "watch", "agent")
 """The modules that run inside a worker. They import one another and the standard library, nothing else."""
 
 BOOTSTRAP = """

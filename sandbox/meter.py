@@ -1,7 +1,7 @@
 """What programs in a worker take: CPU time, memory, idle time, space.
 
 Belongs here: reading the worker's cgroup and /proc, as process 1 sees them. Does not belong here: deciding what is too
-much (`agent.py`). Runs inside a worker: standard library only.
+much (`watch.py`). Runs inside a worker: standard library only.
 
 CPU time comes from the worker's cgroup, less what agent and zygote used themselves, so no double fork or ignored
 SIGCHLD hides any. Memory is the cgroup's anonymous memory, less theirs, and its shared mappings: pages shared after a

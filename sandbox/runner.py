@@ -24,6 +24,7 @@ from sandbox.workers import Backend, Channel
 _STARVED = 20.0  # as in the agent, which gives up first and says why
 _SLACK_SECONDS = 60.0
 _ATTEMPTS = 3
+_AHEAD_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +128,16 @@ class _Submission:
             if self._final is not None:
                 return Verdict(input_index=index, image=self._image, **self._final)
             try:
-                channel = self._channel or self._open()
+                channel = self._given(frames.pack({"index": index}, data))
                 if self._final is not None:
                     continue
-                channel.send(Kind.INPUT, frames.pack({"index": index}, data))
                 header, (stdout, stderr) = channel.expect(Kind.VERDICT, self._run_timeout)
                 if header.pop("index") != index:
                     raise WorkerGone(f"worker {channel.worker.identity} answered out of turn")
-                return _verdict(header, input_index=index, stdout=stdout, stderr=stderr, image=self._image)
+                verdict = _verdict(header, input_index=index, stdout=stdout, stderr=stderr, image=self._image)
+                if verdict.outcome is Outcome.COMPILE_ERROR:
+                    self._give_up(verdict)
+                return verdict
             except WorkerGone as error:
                 trouble = str(error)
                 self.close()
@@ -150,17 +153,31 @@ class _Submission:
             self._sandbox.pool.discard(self._channel)
             self._channel = None
 
-    def _open(self) -> Channel:
-        """A fresh worker with the program compiled. Sets `_final` when it doesn't compile. Raises WorkerGone."""
+    def _given(self, body: bytes) -> Channel:
+        """The worker with that input; a fresh one gets the program first. Raises WorkerGone.
+
+        Sets `_final` when the program doesn't compile.
+        """
+        if self._channel is not None:
+            self._channel.send(Kind.INPUT, body)
+            return self._channel
         self._channel = channel = self._sandbox.pool.take()
         channel.send(Kind.SUBMIT, self._body)
+        ahead = len(body) <= _AHEAD_BYTES  # fits the pipe, so sending doesn't wait for the compiler
+        if ahead:
+            channel.send(Kind.INPUT, body)
         header, (stdout, stderr) = channel.expect(Kind.COMPILED, self._compile_timeout)
         if header["outcome"] != "ok":
-            failed = _verdict(header, input_index=0, stdout=stdout, stderr=stderr, image=self._image)
-            names = ("outcome", "stdout", "stderr", "exit_code", "cpu_seconds", "wall_seconds", "peak_memory_mb")
-            self._final = {name: getattr(failed, name) for name in (*names, "truncated", "detail")}
-            self.close()
+            self._give_up(_verdict(header, input_index=0, stdout=stdout, stderr=stderr, image=self._image))
+        elif not ahead:
+            channel.send(Kind.INPUT, body)
         return channel
+
+    def _give_up(self, failed: Verdict) -> None:
+        """All further inputs get what this one got."""
+        names = ("outcome", "stdout", "stderr", "exit_code", "cpu_seconds", "wall_seconds", "peak_memory_mb")
+        self._final = {name: getattr(failed, name) for name in (*names, "truncated", "detail")}
+        self.close()
 
 
 class _Crew:

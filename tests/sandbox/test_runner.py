@@ -85,6 +85,15 @@ def test_inputs_are_taken_when_asked_for_and_the_rest_is_not_run(room: Sandbox) 
     assert taken == [0, 1, 2]
 
 
+def test_a_long_source_is_compiled_apart(room: Sandbox) -> None:
+    """Under the compiler's own limits, which the first run of a short one shares."""
+    filler = "# " + "x" * 20_000 + "\n"
+    assert [v.stdout for v in room.run(filler + DOUBLE["python"], "python", [b"1", b"2"])] == [b"2\n", b"4\n"]
+    for source in ("def broken(:", filler + "def broken(:"):
+        outcomes = [v.outcome for v in room.run(source, "python", [b"1", b"2"])]
+        assert outcomes == [Outcome.COMPILE_ERROR] * 2
+
+
 def test_a_failing_run_leaves_the_next_alone(room: Sandbox) -> None:
     program = """
 import os, sys, time, subprocess, signal
