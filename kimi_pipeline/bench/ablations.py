@@ -30,6 +30,7 @@ from kimi_pipeline.profiles.profile import Profile, load_profile
 
 NAME = "ablations"
 BASE = "base"
+SMOOTHED = 5  # iterations; one alone is 32 problems, mostly noise
 MEASURES = ("t1", "greedy", "tokens", "curve")
 
 
@@ -343,7 +344,8 @@ def plots(
         for curve, y in (("pass_rate", "pass rate of the iteration's problems"), ("tokens_mean", "tokens a response")):
             series = {arm: band([_curve(one, curve) for one in results[arm].values()]) for arm in arms}
             path = folder / f"{NAME}-{name}-{curve}.png"
-            found[f"{name}-{curve}"] = bands(series, path, title=f"Ablation: {name}", x="iteration", y=y)
+            title = f"Ablation: {name} (means of {SMOOTHED} iterations, bands: 95 % over seeds)"
+            found[f"{name}-{curve}"] = bands(series, path, title=title, x="iteration", y=y)
         held = {arm: spread([measured(one, "t1") for one in results[arm].values()]) for arm in arms}
         path = folder / f"{NAME}-{name}-held-out.png"
         found[f"{name}-held-out"] = bars(
@@ -372,8 +374,11 @@ def plots(
 
 
 def _curve(result: Mapping[str, Any], name: str) -> list[float]:
-    """By iteration; NaN where no group was complete."""
-    return [point.get(name, math.nan) for point in result["curves"]]
+    """By iteration, each point the mean of the last `SMOOTHED` that have a value; NaN before the first."""
+    values = [point.get(name, math.nan) for point in result["curves"]]
+    windows = [values[max(0, end - SMOOTHED) : end] for end in range(1, len(values) + 1)]
+    known = [[value for value in window if not math.isnan(value)] for window in windows]
+    return [statistics.fmean(window) if window else math.nan for window in known]
 
 
 def _point(runs: Mapping[int, Any]) -> tuple[Point, Point]:
