@@ -176,6 +176,7 @@ class Room:
         order = {
             "mode": mode,
             "argv": argv,
+            "own": os.path.dirname(argv[0]) == self.box,  # what was compiled of the program
             "uid": self.uid,
             "cwd": self.scratch[0],
             "environment": self.environment,

@@ -118,7 +118,13 @@ def _become(order: dict[str, Any], fds: list[int], status: int) -> int:
 def _exec(order: dict[str, Any]) -> NoReturn:
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
-    os.execve(order["argv"][0], order["argv"], order["environment"])
+    try:
+        os.execve(order["argv"][0], order["argv"], order["environment"])
+    except OSError as error:
+        if not order["own"]:
+            raise  # the image lacks a command: nothing that the program can be blamed for
+        os.write(2, f"{order['argv'][0]}: {error.strerror}\n".encode())
+        os._exit(126)
 
 
 def run_python(order: dict[str, Any]) -> NoReturn:

@@ -138,6 +138,20 @@ def test_a_command_that_the_image_lacks_is_no_wrong_answer(docker_room: Sandbox,
     assert verdict.outcome is Outcome.SANDBOX_ERROR and "No such file" in verdict.detail
 
 
+def test_a_compiler_that_makes_no_program_is_the_submissions_own_fault(docker_room: Sandbox, tmp_path: Path) -> None:
+    """What can't be executed is no reason to call the sandbox broken: a policy would learn to write it."""
+    from sandbox import languages
+
+    path = tmp_path / "table.toml"
+    table = '[{}]\nfile = "main"\ncompile = ["/bin/{}", "{{source}}", "{{output}}"]\nrun = ["{{output}}"]\n'
+    path.write_text(table.format("copied", "cp") + table.format("made", "true"))
+    with open_or_miss("docker", pool_size=1, table=languages.load(path)) as room:
+        verdict = only(room.run("\x7fELF of no kind", "copied", [b""]))
+        assert verdict.outcome is Outcome.WRONG_EXIT and b"Exec format error" in verdict.stderr, verdict
+        verdict = only(room.run("x", "made", [b""]))
+        assert verdict.outcome is Outcome.COMPILE_ERROR and "left no program" in verdict.detail, verdict
+
+
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
