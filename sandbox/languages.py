@@ -14,7 +14,7 @@ from typing import Any
 from sandbox.errors import SandboxInputError
 
 BUILT_IN = Path(__file__).with_name("languages.toml")
-_COMMANDS = ("compile", "run", "version", "packages", "preload")
+_COMMANDS = ("compile", "run", "packages", "preload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,6 @@ class Language:
     memory_factor: float = 1.0
     memory_extra_mb: int = 0
     packages: tuple[str, ...] = ()
-    version: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """What the agent needs to know of it."""
