@@ -2,7 +2,7 @@
 
     suite       runs the cases on a sandbox and says of each whether it was contained, and how that is known
     case        what a case is, and the ways to judge one
-    resources, reach, remains, compilers: the cases
+    resources, network, reach, processes, remains, compilers: the cases
     host        what is planted on the host before, and looked for after
 
 A case is contained when there is evidence for it: the program says what it tried and what it was told, the host says

@@ -1,6 +1,7 @@
 """Cases that take more than they may: processes, memory, output, time, space.
 
-Belongs here: programs against limits. Does not belong here: ways out (`reach.py`), what is left (`remains.py`).
+Belongs here: programs against limits. Does not belong here: ways out (`network.py`, `reach.py`, `processes.py`), what is
+left behind (`remains.py`).
 """
 
 from __future__ import annotations

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from sandbox.abuse import compilers, reach, remains, resources
+from sandbox.abuse import compilers, network, processes, reach, remains, resources
 from sandbox.abuse.case import Case, Seen
 from sandbox.abuse.host import Host
 from sandbox.errors import SandboxError
 from sandbox.verdicts import Limits, Outcome, Verdict
 
-CASES: tuple[Case, ...] = (*resources.CASES, *reach.CASES, *remains.CASES, *compilers.CASES)
+_PARTS = (resources, network, reach, processes, remains, compilers)
+CASES: tuple[Case, ...] = tuple(case for part in _PARTS for case in part.CASES)
 _BURIAL_SECONDS = 5.0
 _CONTROL = ("print(6 * 7)", b"42\n")
 

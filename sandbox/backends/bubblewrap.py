@@ -13,20 +13,17 @@ one of the user's subordinate uids (newuidmap maps it).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import os
 import select
 import shutil
 import signal
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox import workers
-from sandbox.backends import cgroups, seccomp
+from sandbox.backends import bubblewrap_tree, cgroups, host_uids, seccomp
 from sandbox.backends.spawning import Spawner
 from sandbox.errors import BackendUnavailable, SandboxError, WorkerGone
 from sandbox.verdicts import WorkerSize, host_memory_mb
@@ -34,10 +31,6 @@ from sandbox.verdicts import WorkerSize, host_memory_mb
 ROOM_UID = 65534
 """The uid of programs, as they see it. On the host it is another one for each room."""
 
-FIRST_HOST_UID = 1879048192
-"""From here to 2^31 no distribution and no service manager gives out uids."""
-
-ROOMS_A_PROCESS = 1024
 CHUNK = 1 << 18
 BUBBLEWRAP_PIDS = 2
 DEATH_SECONDS = 5.0
@@ -45,8 +38,6 @@ HIDDEN = ("kcore", "keys", "key-users", "timer_list", "latency_stats", "sched_de
 """Files of /proc that tell of the machine; a container engine hides them as well."""
 
 _INSIDE = "/run/sandbox"
-_slots_lock = threading.Lock()
-_slots_taken: set[int] = set()
 
 
 class BubblewrapBackend:
@@ -75,11 +66,11 @@ class BubblewrapBackend:
         self._packages = None if packages is None else Path(packages).resolve()
         self._check_folders()
         self._as_root = os.geteuid() == 0
-        self._beside = None if self._as_root else _subordinate_ids()
+        self._beside = None if self._as_root else host_uids.subordinate_ids()
         self._filter = seccomp.compile_filter()
-        self.image = _digest(self._root)
+        self.image = bubblewrap_tree.digest(self._root)
         self._groups = _control_groups(allow_no_cgroup)
-        self._stage = _stage(self._filter, self._root)
+        self._stage = bubblewrap_tree.make_stage(self._filter, self._root)
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._live: dict[str, BubblewrapWorker] = {}
@@ -95,7 +86,7 @@ class BubblewrapBackend:
         """A new room with an agent that waits for its text. Raises SandboxError where one can't be made."""
         if self._closed:
             raise SandboxError("backend bubblewrap is closed")
-        slot = _take_slot()
+        slot = host_uids.take_slot()
         group = None
         ours: list[int] = []
         theirs: list[int] = []
@@ -123,7 +114,7 @@ class BubblewrapBackend:
             with contextlib.suppress(SandboxError):
                 if group is not None:
                     group.remove()
-            _give_slot(slot)
+            host_uids.give_slot(slot)
             raise
         finally:
             for descriptor in theirs:
@@ -136,7 +127,7 @@ class BubblewrapBackend:
         """Called by a worker whose room is gone."""
         with self._lock:
             self._live.pop(worker.name, None)
-        _give_slot(worker.slot)
+        host_uids.give_slot(worker.slot)
 
     def close(self) -> None:
         """End all rooms, the spawner, and what they lay in. Safe to call twice. Raises SandboxError where one stays."""
@@ -179,8 +170,7 @@ class BubblewrapBackend:
     def _host_uids(self, slot: int) -> tuple[int | None, int]:
         if self._beside is not None:
             return None, self._beside[slot % len(self._beside)]
-        first = FIRST_HOST_UID + 2 * ((os.getpid() % 131072) * ROOMS_A_PROCESS + slot)
-        return first, first + 1
+        return host_uids.pair(slot)
 
     def _check_folders(self) -> None:
         if not (self._root / "usr/bin/python3").exists():
@@ -201,7 +191,7 @@ class BubblewrapBackend:
         words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup"]
         words += ["--hostname", "sandbox", "--uid", "0", "--gid", "0", "--new-session", "--die-with-parent"]
         words += ["--as-pid-1", "--clearenv", "--chdir", "/"]
-        words += _tree(self._root, self._stage)
+        words += bubblewrap_tree.tree(self._root, self._stage)
         words += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", str(self._stage), _INSIDE]
         for name in HIDDEN:
             if os.path.exists(f"/proc/{name}"):
@@ -349,109 +339,3 @@ def _control_groups(allow_no_cgroup: bool) -> cgroups.Cgroups | None:
     for path in cgroups.stale():
         cgroups.sweep(path)
     return found
-
-
-def _subordinate_ids() -> list[int]:
-    """The numbers that newuidmap and newgidmap let this user map. Raises BackendUnavailable where there are none."""
-    _needed_program("newuidmap", "uidmap")
-    import pwd
-
-    names = {str(os.getuid())}
-    with contextlib.suppress(KeyError):
-        names.add(pwd.getpwuid(os.getuid()).pw_name)
-    ranges = [set(_subordinate_range(file, names)) for file in ("/etc/subuid", "/etc/subgid")]
-    both = sorted(ranges[0] & ranges[1])
-    if not both:
-        raise BackendUnavailable(
-            f"backend bubblewrap needs subordinate uids for programs: usermod --add-subuids 100000-165535 "
-            f"--add-subgids 100000-165535 {min(names, key=str.isdigit)}"
-        )
-    return both[:ROOMS_A_PROCESS]
-
-
-def _subordinate_range(file: str, names: set[str]) -> Iterator[int]:
-    with contextlib.suppress(OSError):
-        for line in Path(file).read_text().splitlines():
-            name, _, numbers = line.partition(":")
-            first, _, count = numbers.partition(":")
-            if name in names and first.isdigit() and count.isdigit():
-                yield from range(int(first), int(first) + min(int(count), ROOMS_A_PROCESS))
-
-
-def _digest(root: Path) -> str:
-    """What programs run in: the versions of all packages of the tree; without a package database, its files."""
-    status = root / "var/lib/dpkg/status"
-    digest = hashlib.sha256()
-    if status.is_file():
-        wanted = ("Package: ", "Version: ", "Architecture: ")
-        lines = [line for line in status.read_text(errors="replace").splitlines() if line.startswith(wanted)]
-        digest.update("\n".join(lines).encode())
-    else:
-        for folder, folders, files in os.walk(root / "usr"):
-            folders.sort()
-            for name in sorted(files):
-                path = os.path.join(folder, name)
-                entry = os.lstat(path)
-                digest.update(f"{path}\0{entry.st_size}\0{entry.st_mtime_ns}\n".encode())
-    return f"sha256:{digest.hexdigest()}"
-
-
-def _stage(program: bytes, root: Path) -> Path:
-    """A folder of files that every room sees: the entry, the filter, a small /etc."""
-    stage = Path(tempfile.mkdtemp(prefix=f"sandbox-{os.getpid()}-"))
-    stage.chmod(0o755)
-    for place in stage.parents:
-        if not place.stat().st_mode & 0o001:
-            shutil.rmtree(stage)
-            raise BackendUnavailable(
-                f"TMPDIR {stage.parent} cannot be read by an unprivileged user: set another TMPDIR"
-            )
-    etc = stage / "etc"
-    (etc / "alternatives").mkdir(parents=True)
-    texts = {
-        "entry.py": Path(__file__).with_name("bubblewrap_entry.py").read_bytes(),
-        "filter": program,
-        "etc/passwd": b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
-        "etc/group": b"root:x:0:\nnogroup:x:65534:\n",
-        "etc/hosts": b"127.0.0.1 localhost sandbox\n",
-        "etc/ld.so.cache": b"",
-    }
-    for name, text in texts.items():
-        (stage / name).write_bytes(text)
-    for folder in (etc, etc / "alternatives"):
-        folder.chmod(0o755)
-    for name in texts:
-        (stage / name).chmod(0o644)
-    return stage
-
-
-def _tree(root: Path, stage: Path) -> list[str]:
-    """The read-only system: /usr and what leads into it, and an /etc that tells nothing of the machine."""
-    words = ["--ro-bind", str(root / "usr"), "/usr"]
-    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
-        place = root / name
-        if place.is_symlink():
-            words += ["--symlink", os.readlink(place), f"/{name}"]
-        elif place.is_dir():
-            words += ["--ro-bind", str(place), f"/{name}"]
-    if (root / "usr/local").is_dir():
-        words += ["--tmpfs", "/usr/local", "--remount-ro", "/usr/local"]
-    words += ["--ro-bind", str(stage / "etc"), "/etc"]
-    for name in ("alternatives", "ld.so.cache"):
-        if (root / "etc" / name).exists():
-            words += ["--ro-bind", str(root / "etc" / name), f"/etc/{name}"]
-    return words
-
-
-def _take_slot() -> int:
-    with _slots_lock:
-        for slot in range(ROOMS_A_PROCESS):
-            if slot not in _slots_taken:
-                _slots_taken.add(slot)
-                return slot
-    raise SandboxError(f"backend bubblewrap has {ROOMS_A_PROCESS} rooms open: lower the pool's size")
-
-
-def _give_slot(slot: int) -> None:
-    with _slots_lock:
-        _slots_taken.discard(slot)
