@@ -119,8 +119,8 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     ranks.barrier()
     loop = _Loop(spec, profile, home, report, ranks, recovery, Phases(beats, ranks.rank))
     with ExitStack() as stack:
-        stack.enter_context(Watch(beats, profile.rl.phase_seconds))
         loop.start(prompts, stack)
+        stack.enter_context(Watch(beats, profile.rl.phase_seconds))  # engines may take their time to start
         while loop.progress.iteration < profile.rl.iterations:
             loop.iterate()
         result = loop.finish(began)

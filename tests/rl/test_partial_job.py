@@ -230,7 +230,7 @@ def test_a_rank_that_hangs_is_named_and_the_job_goes_on_when_run_again(
         "rl__iterations": 12,
         "rl__ranks": 2,
         "rl__zero_stage": 2,
-        "rl__phase_seconds": 40,
+        "rl__phase_seconds": 20,
         "rl__segment_tokens": 5,
     }
     spec = spec_of(home, sft_job, **changes)
