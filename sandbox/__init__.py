@@ -2,6 +2,7 @@
 
 A library of its own: the standard library and docker-py are all it needs. The map, from the door down:
 
+    command        the door of the terminal: doctor, run, abuse, bench, equivalence (a module or folder each)
     __init__       the door: `open()` gives a Sandbox, `run()` runs one submission
     runner         submissions in, verdicts out; retries on a fresh worker
     pool           warm workers, each for one submission
