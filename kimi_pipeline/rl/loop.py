@@ -303,6 +303,9 @@ class _Loop:
         figures = self._figures(complete, growing, learned, gap, steps)
         figures["seconds"] = time.monotonic() - began
         self._save(complete, growing, learned, figures)
+        figures |= {"seconds": time.monotonic() - began, "seconds_checkpoint": self.phases.seconds["checkpoint"]}
+        if self.ranks.is_master:
+            self.progress.curves[-1] |= figures
         self._tell(number, figures)
 
     def _roll(self, number: int) -> tuple[list[Group], list[Group]]:
