@@ -35,7 +35,7 @@ format: install-dev ## rewrite the style
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 bench: install ## long measurements, resumable
-	@$(BIN)/kimi-pipeline bench learning
+	@for name in learning rl partial; do $(BIN)/kimi-pipeline bench $$name || exit; done
 
 ablations: install ## the report's ablations over three seeds, resumable (hours)
 	@$(BIN)/kimi-pipeline ablations

@@ -353,7 +353,7 @@ def ui(profile: str | None, port: int) -> None:
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["learning", "sandbox"]))
+@click.argument("name", type=click.Choice(["learning", "partial", "rl", "sandbox"]))
 @click.option("--profile", default="laptop", show_default=True)
 @click.option("--seeds", default="0,1,2", show_default=True, help="Comma-separated")
 @as_json
@@ -363,12 +363,18 @@ def bench(name: str, profile: str, seeds: str, as_json: bool) -> None:
         from kimi_pipeline.sandbox_door import command
 
         sys.exit(command(["bench", *(["--json"] if as_json else [])]))
-    from kimi_pipeline.bench import learning
+    from kimi_pipeline.bench import learning, partial, rl
 
     home = Home.from_env().prepare()
-    found = learning.measure(home, profile, [int(seed) for seed in seeds.split(",")])
+    numbers = [int(seed) for seed in seeds.split(",")]
+    if name == "rl":
+        found = rl.measure(home)
+    elif name == "partial":
+        found = partial.measure(home, numbers)
+    else:
+        found = learning.measure(home, profile, numbers)
     (home.reports / f"bench-{name}.json").write_text(json.dumps(found, indent=2))
-    rows = [{"figure": key} | value for key, value in found["figures"].items() if isinstance(value, dict)]
+    rows = [{"figure": key, "value": value} for key, value in found["figures"].items()]
     emit(found, as_json, lambda: show(rows, f"{name}: {found['command']}"))
 
 
