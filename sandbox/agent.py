@@ -61,6 +61,7 @@ def main() -> None:
         if not here.recv(16):
             raise AgentError("the zygote did not start; see the worker's stderr")
         room = Room(settings, here, pid)
+        room.rehearse()
         channel.send(Kind.READY, {"python": sys.version.split()[0], "cgroup": room.meter.sources})
         room.serve(channel)
     except EOFError:
@@ -113,6 +114,17 @@ class Room:
         self.zygote_pid = zygote_pid
         self.meter = Meter(zygote_pid)
         self.reaped = 0.0
+
+    def rehearse(self) -> None:
+        """Runs an empty program, as the first of a submission would be: a worker that can't is never given one, and
+        one that could is quicker. Raises AgentError."""
+        path = os.path.join(self.box, "rehearsal.py")
+        _write(path, b"pass", 0o444)
+        bounds = {"cpu_seconds": 10, "wall_seconds": 10, "compile_seconds": 10, "output_bytes": _CHUNK}
+        run = self.run("first", [path], b"", {**self.size, "compile_memory_mb": self.size["memory_mb"], **bounds}, b"")
+        os.unlink(path)
+        if run.outcome != "ok":
+            raise AgentError(f"an empty program ended with {run.outcome} {run.detail} {run.stderr[-500:]!r}")
 
     def serve(self, channel: _Channel) -> None:
         """One submission: compile it, then each input as it comes, until the host hangs up."""

@@ -16,6 +16,7 @@ from sandbox.errors import BackendUnavailable, SandboxError, WorkerGone
 from sandbox.workers import Backend, Channel, greet
 
 _GREETING_SECONDS = 60.0
+_GRACE_SECONDS = 0.015
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between failing starts
 _RATE_WINDOW = 20  # starts that the refill rate is taken over
 
@@ -106,8 +107,12 @@ class WarmPool:
             with self._changed:
                 while not self._closed and len(self._ready) + self._coming >= self._size + self._wanted:
                     self._changed.wait()
+                # the worker just taken runs its first input now: making the next one would slow it down
+                self._changed.wait_for(lambda: self._closed or self._wanted, _GRACE_SECONDS)
                 if self._closed:
                     return
+                if len(self._ready) + self._coming >= self._size + self._wanted:
+                    continue
                 self._coming += 1
             began, channel, trouble = time.monotonic(), None, None
             try:
