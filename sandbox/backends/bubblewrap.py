@@ -70,6 +70,7 @@ class BubblewrapBackend:
         self._filter = seccomp.compile_filter()
         self.image = bubblewrap_tree.digest(self._root)
         self._groups = _control_groups(allow_no_cgroup)
+        bubblewrap_tree.sweep()
         self._stage = bubblewrap_tree.make_stage(self._filter, self._root)
         self._numbers = itertools.count()
         self._lock = threading.Lock()
@@ -297,6 +298,10 @@ class BubblewrapWorker:
         with contextlib.suppress(OSError):
             for word in Path(f"/proc/{self.process}/task/{self.process}/children").read_text().split():
                 os.kill(int(word), signal.SIGKILL)
+        # Where bubblewrap itself is dead already, the end of its input ends the agent, and the room with it.
+        nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(nothing, self._stdin, inheritable=False)
+        os.close(nothing)
 
     def _wait(self) -> None:
         """Until bubblewrap is dead and, as nobody holds the other end of stderr, everything in the room as well."""

@@ -5,6 +5,7 @@ Belongs here: which folders of the host are shown where, and a digest of them. D
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -59,6 +60,15 @@ def make_stage(program: bytes, root: Path) -> Path:
     for name in texts:
         (stage / name).chmod(0o644)
     return stage
+
+
+def sweep() -> None:
+    """Remove the folders of this user's processes that were killed before they could."""
+    for folder in Path(tempfile.gettempdir()).glob("sandbox-[0-9]*-*"):
+        number = folder.name.split("-")[1]
+        with contextlib.suppress(OSError):
+            if number.isdigit() and not Path("/proc", number).exists() and folder.lstat().st_uid == os.geteuid():
+                shutil.rmtree(folder)
 
 
 def tree(root: Path, stage: Path) -> list[str]:

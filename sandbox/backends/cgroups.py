@@ -209,17 +209,19 @@ def stale(mounts: str | None = None) -> list[Path]:
     roots = [root for root, _ in v1.values()] + ([v2[0]] if v2 else [])
     found = []
     for root in dict.fromkeys(roots):
-        for folder in root.glob(f"**/{PREFIX}[0-9]*"):
-            number = folder.name.removeprefix(PREFIX).partition("-")[0]
-            if number.isdigit() and not Path(f"/proc/{number}").exists():
-                found.append(folder)
+        for place, folders, _ in os.walk(root):  # unlike a glob, it bears folders that vanish meanwhile
+            for name in [name for name in folders if name.startswith(PREFIX)]:
+                folders.remove(name)
+                number = name.removeprefix(PREFIX).partition("-")[0]
+                if number.isdigit() and not Path(f"/proc/{number}").exists():
+                    found.append(Path(place, name))
     return found
 
 
 def sweep(parent: Path) -> None:
     """Kill and remove what lies in a parent that `stale` found, and the parent."""
-    for entry in parent.iterdir():
-        if entry.is_dir():
+    with contextlib.suppress(FileNotFoundError):  # its spawner may be about to do the same
+        for entry in [entry for entry in parent.iterdir() if entry.is_dir()]:
             with contextlib.suppress(SandboxError):
                 Group(1, entry.name, {"any": entry}).remove()
     _remove(parent)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -103,14 +104,35 @@ def test_a_room_ends_without_a_trace(backend: BubblewrapBackend) -> None:
         worker.receive(0)
 
 
-def test_a_room_that_is_killed_from_outside_says_so(backend: BubblewrapBackend) -> None:
+def test_an_agent_that_is_killed_from_outside_is_noticed(backend: BubblewrapBackend) -> None:
     worker = backend.start()
     greet(worker, SIZE, (), 30)
-    os.kill(worker.process, signal.SIGKILL)
+    members = family(worker.process)
+    os.kill(members[1], signal.SIGKILL)
     with pytest.raises(WorkerGone, match="is gone"):
         worker.receive(10)
     worker.kill()
+    assert not survivors(members)
     assert backend.leftovers() == []
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_a_room_ends_even_where_its_bubblewrap_is_dead(monkeypatch: pytest.MonkeyPatch, grouped: bool) -> None:
+    if not grouped:
+        monkeypatch.setattr(cgroups, "find", no_groups)
+    made = BubblewrapBackend(SIZE, allow_no_cgroup=not grouped)
+    worker = made.start()
+    greet(worker, SIZE, (), 30)
+    members = family(worker.process)
+    os.kill(worker.process, signal.SIGKILL)
+    worker.kill()
+    assert not survivors(members)
+    made.close()
+    assert made.leftovers() == []
+
+
+def no_groups() -> cgroups.Cgroups:
+    raise BackendUnavailable("no control groups")
 
 
 def test_the_spawner_may_be_killed_and_the_next_room_works(backend: BubblewrapBackend) -> None:
@@ -153,8 +175,10 @@ def test_a_killed_host_leaves_nothing(tmp_path: Path) -> None:
             break
         time.sleep(0.05)
     assert (left, groups) == ([], [])
-    for folder in Path("/tmp").glob(f"sandbox-{host.pid}-*"):
-        shutil.rmtree(folder)
+    stages = list(Path(tempfile.gettempdir()).glob(f"sandbox-{host.pid}-*"))
+    assert stages, "a killed process cannot remove its folder; the next backend does"
+    BubblewrapBackend(SIZE).close()
+    assert not [folder for folder in stages if folder.exists()]
 
 
 @as_root
@@ -195,10 +219,7 @@ def test_a_user_without_a_delegated_group_is_refused_or_says_so_aloud(tmp_path: 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_without_control_groups_rooms_end_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none() -> cgroups.Cgroups:
-        raise BackendUnavailable("no control groups")
-
-    monkeypatch.setattr(cgroups, "find", none)
+    monkeypatch.setattr(cgroups, "find", no_groups)
     with pytest.raises(BackendUnavailable, match="no control groups"):
         BubblewrapBackend(SIZE)
     made = BubblewrapBackend(SIZE, allow_no_cgroup=True)
