@@ -94,7 +94,8 @@ class Study:
 
     def run(self, cells: Sequence[Cell], *, stop_at_failure: bool = False) -> None:
         """Run every cell without a current result, in order. One that fails is told and left for the next time, and the
-        others go on (`stop_at_failure`: its error is raised). Raises UserError where another process works on this study."""
+        others go on (`stop_at_failure`: it ends the study). Raises UserError then, and where another process works on this
+        study."""
         with self._alone():
             for number, cell in enumerate(cells, start=1):
                 where = f"cell {number} of {len(cells)}: {cell.name}"
@@ -109,7 +110,9 @@ class Study:
                     result = cell.work()
                 except FAILURES as error:
                     if stop_at_failure:
-                        raise
+                        raise UserError(
+                            f"{cell.name}: {error}; once that is mended, the same command goes on"
+                        ) from error
                     self.failed[cell.name] = str(error)
                     self.say(f"{where}: failed: {error}")
                     continue
