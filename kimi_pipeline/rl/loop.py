@@ -360,6 +360,7 @@ class _Loop:
         seconds = self.phases.seconds
         (slowest,) = self.ranks.max([seconds["rollout"] + seconds["reward"]])
         figures |= {f"seconds_{name}": value for name, value in seconds.items()}
+        figures |= {f"cpu_seconds_{name}": value for name, value in self.phases.cpu_seconds.items()}
         figures["tokens_per_second"] = figures["tokens"] / max(slowest, 1e-9)
         return figures
 

@@ -24,29 +24,35 @@ WAITING = "idle"
 
 
 class Phases:
-    """Seconds of the current iteration by phase, and this rank's heartbeat in `folder`."""
+    """Seconds of the current iteration by phase, and this rank's heartbeat in `folder`.
+
+    `cpu_seconds` are those of all threads of this process: what a phase costs where other work shares the machine.
+    """
 
     def __init__(self, folder: Path, rank: int) -> None:
         self._path = folder / f"rank-{rank}.json"
         self._rank = rank
         self._iteration = 0
         self.seconds: dict[str, float] = {}
+        self.cpu_seconds: dict[str, float] = {}
         self._beats = 0
         self._beat(WAITING)
 
     def begin(self, iteration: int) -> None:
         self._iteration = iteration
         self.seconds = {}
+        self.cpu_seconds = {}
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         """Time spent in the block counts for phase `name`; `idle` means waiting for other ranks."""
         self._beat(name)
-        began = time.monotonic()
+        began, worked = time.monotonic(), time.process_time()
         try:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+            self.cpu_seconds[name] = self.cpu_seconds.get(name, 0.0) + time.process_time() - worked
             self._beat(WAITING)
 
     def _beat(self, name: str) -> None:
