@@ -39,13 +39,13 @@ SETTINGS = {
     "rl.prompts": 32,
     "rl.samples": 8,
     "rl.max_tokens": 480,
-    "rl.iterations": 24,
+    "rl.iterations": 32,
     "rl.mini_steps": 4,
     "rl.learning_rate": 4e-4,
     "rl.warm_up": 2,
 }
 SEGMENT_TOKENS = 48
-EVALUATED = 12  # answers a prompt at temperature 1, of each arm's final checkpoint
+EVALUATED = 14  # answers a prompt at temperature 1, of each arm's final checkpoint
 
 
 def measure(home: Home, seeds: Sequence[int], changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -72,14 +72,17 @@ def figures(pairs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
     """What is told of pairs (partial, whole) of `arm_result`: ratios above 1 mean that partial rollouts took less.
 
     `decode_steps_ratio`: engine steps an iteration; `longest_rollout_ratio`: the longest rollout phase after the first;
-    `model_time_ratio`: seconds of rollout and training together for a finished rollout, `rollout_time_ratio` of rollout
-    alone; `accuracy_difference`: partial less whole, temperature 1, final checkpoints.
+    `model_time_ratio`: rollout and training together for a finished rollout, `rollout_time_ratio`: rollout alone;
+    `accuracy_difference`: partial less whole, temperature 1, final checkpoints. Time is CPU seconds, since the arms run one
+    after the other on a machine that others may use; `wall_...` is the same by the clock.
     """
     measured = {
         "decode_steps_ratio": "decode_steps",
-        "longest_rollout_ratio": "longest_rollout",
-        "model_time_ratio": "model_seconds",
-        "rollout_time_ratio": "rollout_seconds",
+        "longest_rollout_ratio": "cpu_longest_rollout",
+        "model_time_ratio": "cpu_model_seconds",
+        "rollout_time_ratio": "cpu_rollout_seconds",
+        "wall_longest_rollout_ratio": "longest_rollout",
+        "wall_model_time_ratio": "model_seconds",
     }
     told: dict[str, Any] = {
         name: _spread([whole[of] / partial[of] for partial, whole in pairs]) for name, of in measured.items()
@@ -94,16 +97,20 @@ def figures(pairs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
 def arm_result(curves: Sequence[Mapping[str, float]], samples: int) -> dict[str, float]:
     """The sums of an arm's curves; `samples` is the k of a group. Seconds are those of a finished rollout."""
     groups = sum(point["groups"] for point in curves)
-    rollout = sum(point["seconds_rollout"] for point in curves)
-    train = sum(point["seconds_train"] for point in curves)
-    return {
+    found = {
         "groups": groups,
         "iterations": float(len(curves)),
         "decode_steps": statistics.mean(point["decode_steps"] for point in curves),
-        "longest_rollout": max(point["seconds_rollout"] for point in curves[1:]),
-        "rollout_seconds": rollout / (groups * samples),
-        "model_seconds": (rollout + train) / (groups * samples),
     }
+    for kind in ("", "cpu_"):
+        rollout = [point[f"{kind}seconds_rollout"] for point in curves]
+        train = [point[f"{kind}seconds_train"] for point in curves]
+        found |= {
+            f"{kind}longest_rollout": max(rollout[1:]),
+            f"{kind}rollout_seconds": sum(rollout) / (groups * samples),
+            f"{kind}model_seconds": (sum(rollout) + sum(train)) / (groups * samples),
+        }
+    return found
 
 
 def _spread(values: Sequence[float]) -> dict[str, Any]:

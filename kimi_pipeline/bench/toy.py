@@ -2,8 +2,9 @@
 
 Belongs here: prompts, worked answers, the SFT checkpoint that a bench starts from. Does not belong here: what is measured.
 
-A problem asks for one of a few digits; a worked answer ends in some of them, the right one more often than not by
-`RIGHT`. So reward is neither 0 nor 1, and RL has something to learn: to answer what it was asked for.
+A problem asks for one of a few digits; a worked answer ends in some of them, in the right one more often than chance has
+it. So reward is neither 0 nor 1, and RL has something to learn: to answer what it was asked for. A problem also names a
+word; where lengths have a tail, the word says how long answers to it are, as hard problems take longer ones.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ from kimi_pipeline.jobs import LocalLauncher
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.stages import code_version
 
+Steps = Callable[[random.Random, int], str]
 CODE = ("kimi_pipeline.bench.toy", "kimi_pipeline.training.supervised", "kimi_pipeline.training.engine")
 DIGITS = 4
-NUMBERS = 50  # the prompts: each number with each digit
+NUMBERS = 40  # the prompts: each number with each digit
 RIGHT = 0.25  # share of worked answers that are right on purpose; the others are by chance
 HELD_OUT = 200
 CHAIN = f"{string.ascii_letters} "  # of the fixed task: always the same steps
-# Of the long-tailed task: the word that a response repeats, its share, and the mean number of its repetitions.
-TAIL = ((" step", 0.50, 8), (" then", 0.30, 32), (" next", 0.15, 96), (" check", 0.05, 256))
+# The word of a number, how many of the numbers have it, and how often a long-tailed answer repeats it, on average.
+WORDS = ((" step", 20, 8), (" then", 12, 32), (" next", 6, 96), (" check", 2, 256))
 LONGEST = 440  # repetitions; a longer worked answer is left out
 
 
@@ -47,21 +49,21 @@ def prompts() -> list[dict[str, Any]]:
     return [row | {"problem_id": f"{place:032x}"} for place, row in enumerate(rows)]
 
 
-def fixed(rng: random.Random) -> str:
+def fixed(rng: random.Random, number: int) -> str:
     """The steps of an answer that takes the same number of tokens each time."""
     return CHAIN
 
 
-def long_tailed(rng: random.Random) -> str:
-    """Steps whose number has a heavy tail: a mixture of geometric lengths, which a model this small can sample from."""
+def long_tailed(rng: random.Random, number: int) -> str:
+    """Steps whose number has a heavy tail over problems: geometric for each, which a model this small can sample from."""
+    word, mean = _word(number)
     count = LONGEST + 1
     while count > LONGEST:
-        word, _, mean = rng.choices(TAIL, [share for _, share, _ in TAIL])[0]
         count = 1 + int(rng.expovariate(1 / mean))
     return word * count
 
 
-def policy(home: Home, profile: Profile, steps: Callable[[random.Random], str], run_id: str) -> dict[str, str]:
+def policy(home: Home, profile: Profile, steps: Steps, run_id: str) -> dict[str, str]:
     """Digest and folder of the SFT checkpoint on `steps`; what is there already is not trained again."""
     what = [steps.__name__, profile.model.model_dump(), profile.sft.model_dump(), profile.seed, code_version(CODE)]
     made = home.root / f"policy-{digest(what)[:16]}.json"
@@ -88,17 +90,22 @@ def write_prompts(path: Path) -> str:
     return str(path)
 
 
+def _word(number: int) -> tuple[str, float]:
+    words = [(word, mean) for word, numbers, mean in WORDS for _ in range(numbers)]
+    return words[number]
+
+
 def _prompt(number: int, digit: int) -> str:
-    return f"Number {number}. Say {digit}."
+    return f"Number {number},{_word(number)[0]}. Say {digit}."
 
 
-def _write(path: Path, rng: random.Random, count: int, phase: str, steps: Callable[[random.Random], str]) -> str:
+def _write(path: Path, rng: random.Random, count: int, phase: str, steps: Steps) -> str:
     rows = []
     for _ in range(count):
-        digit = rng.randrange(DIGITS)
+        number, digit = rng.randrange(NUMBERS), rng.randrange(DIGITS)
         said = digit if rng.random() < RIGHT else rng.randrange(DIGITS)
-        response = f"{steps(rng)}\\boxed{{{said}}}"
-        message = TEMPLATES["tiny"].user_message(_prompt(rng.randrange(NUMBERS), digit), "reasoning")
+        response = f"{steps(rng, number)}\\boxed{{{said}}}"
+        message = TEMPLATES["tiny"].user_message(_prompt(number, digit), "reasoning")
         rows.append({"user_message": message, "response": response, "format": "reasoning", "phase": phase})
     pq.write_table(pa.Table.from_pylist(rows), path)
     return str(path)

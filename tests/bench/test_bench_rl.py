@@ -38,22 +38,24 @@ def test_ratios_are_medians_of_each_round_and_leave_the_warm_up_out() -> None:
 
 
 def test_an_arm_is_measured_by_its_finished_rollouts() -> None:
-    curves = [
-        {"groups": 0.0, "seconds_rollout": 9.0, "seconds_train": 1.0, "decode_steps": 40.0},
-        {"groups": 3.0, "seconds_rollout": 3.0, "seconds_train": 1.0, "decode_steps": 20.0},
-        {"groups": 2.0, "seconds_rollout": 4.0, "seconds_train": 2.0, "decode_steps": 30.0},
-    ]
+    columns = ("groups", "seconds_rollout", "seconds_train", "cpu_seconds_rollout", "cpu_seconds_train", "decode_steps")
+    rows = [(0.0, 9.0, 1.0, 18.0, 2.0, 40.0), (3.0, 3.0, 1.0, 6.0, 2.0, 20.0), (2.0, 4.0, 2.0, 8.0, 4.0, 30.0)]
+    curves = [dict(zip(columns, row, strict=True)) for row in rows]
     found = partial.arm_result(curves, samples=4)
     assert found["groups"] == 5 and found["iterations"] == 3 and found["decode_steps"] == 30
     assert found["longest_rollout"] == 4.0  # the first iteration warms up
     assert found["rollout_seconds"] == pytest.approx(16 / 20) and found["model_seconds"] == pytest.approx(20 / 20)
+    assert found["cpu_longest_rollout"] == 8.0 and found["cpu_model_seconds"] == pytest.approx(40 / 20)
 
 
 def test_partial_ratios_are_of_pairs() -> None:
     def arm(scale: float, accuracy: float) -> dict[str, float]:
         names = ("groups", "iterations", "accuracy_before", "tokens_mean", "evaluated")
-        measured = ("decode_steps", "longest_rollout", "model_seconds", "rollout_seconds")
-        return dict.fromkeys(names, 1.0) | dict.fromkeys(measured, scale) | {"accuracy": accuracy}
+        seconds = [
+            f"{kind}{name}" for kind in ("", "cpu_") for name in ("longest_rollout", "model_seconds", "rollout_seconds")
+        ]
+        measured = dict.fromkeys(["decode_steps", *seconds], scale)
+        return dict.fromkeys(names, 1.0) | measured | {"accuracy": accuracy}
 
     told = partial.figures([[arm(1.0, 0.90), arm(4.0, 0.91)], [arm(2.0, 0.92), arm(4.0, 0.90)]])
     assert told["decode_steps_ratio"]["runs"] == [4.0, 2.0] and told["decode_steps_ratio"]["mean"] == 3.0
@@ -64,9 +66,10 @@ def test_the_long_tailed_task_has_a_long_tail_and_the_fixed_one_none() -> None:
     import random
 
     rng = random.Random(0)
-    lengths = sorted(len(toy.long_tailed(rng).split()) for _ in range(2000))
-    assert lengths[1000] < 25 and lengths[-20] > 200 and lengths[-1] <= toy.LONGEST
-    assert len({toy.fixed(rng) for _ in range(10)}) == 1
+    numbers = [rng.randrange(toy.NUMBERS) for _ in range(2000)]
+    lengths = sorted(len(toy.long_tailed(rng, number).split()) for number in numbers)
+    assert lengths[1000] < 30 and lengths[-20] > 200 and lengths[-1] <= toy.LONGEST
+    assert len({toy.fixed(rng, number) for number in range(10)}) == 1
     prompts = toy.prompts()
     assert len({row["problem_id"] for row in prompts}) == len(prompts) == toy.NUMBERS * toy.DIGITS
 
