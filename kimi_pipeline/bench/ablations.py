@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from kimi_pipeline.bench.cells import Cell, Kept, Once, Study
 from kimi_pipeline.bench.seeds import Spread, band, outcome, paired, spread
-from kimi_pipeline.bench.trial import Trial, shared_home
+from kimi_pipeline.bench.trial import CPU, Trial, shared_home
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.plots import Point, bands, bars, frontier
@@ -243,6 +243,8 @@ def arm_figures(runs: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     for name in ("tokens", "steps", "decode_steps", "groups", "seconds"):
         totals = [sum(point.get(name, 0.0) for point in one["curves"]) for one in results]
         figures[f"total_{name}"] = spread(totals).as_dict(1)
+    works = [sum(v for point in one["curves"] for k, v in point.items() if k.startswith(CPU)) for one in results]
+    figures["total_cpu_seconds"] = spread(works).as_dict(1)
     figures["highest_log_ratio"] = round(max(point["log_ratio_max"] for one in results for point in one["curves"]), 2)
     return figures
 
@@ -304,7 +306,7 @@ def rows(report: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str
             "greedy": one["greedy"]["mean"],
             "tokens": round(one["tokens"]["mean"], 1),
             "curve": one["curve"]["mean"],
-            "minutes": round(one["total_seconds"]["mean"] / 60, 1),
+            "CPU minutes": round(one["total_cpu_seconds"]["mean"] / 60, 1),
             "about": one["about"],
         }
         for arm, one in report["figures"]["arms"].items()

@@ -42,9 +42,9 @@ READ = ("sft_checkpoint", "rl_prompt_set", "evaluation_problems")  # the data th
 OF_A_TRIAL = ("rl", "evaluation")  # sections of the profile in which trials of one home may differ
 CURVES = (  # of an iteration's figures, what a study looks at
     "reward", "pass_rate", "tokens_mean", "tokens", "decode_steps", "groups", "steps", "kl", "log_ratio_max", "entropy",
-    "no_signal", "staleness", "seconds", "seconds_rollout", "seconds_train",
+    "all_right", "all_wrong", "staleness", "seconds",
 )  # fmt: skip
-
+CPU = "cpu_seconds_"  # and those of each phase: what a trial costs where other work shares the machine
 Answers = dict[str, list[float | None]]  # "right": share of right answers a problem, "tokens": mean tokens a problem
 ANSWERS = f"""
     select problem_id, count(*) filter (status = '{Status.CORRECT}') correct, count(*) n, avg(completion_tokens) tokens
@@ -121,7 +121,10 @@ class Trial:
             "checkpoint": trained.digest,
             "policy": made["policy"],
             "note": trained.note,
-            "curves": [{name: point[name] for name in CURVES if name in point} for point in made["curves"]],
+            "curves": [
+                {name: value for name, value in point.items() if name in CURVES or name.startswith(CPU)}
+                for point in made["curves"]
+            ],
             "answers": answers,
         }
 

@@ -27,6 +27,8 @@ def result(t1: float, *, greedy: float = 0.5, tokens: float = 40.0, sft: float =
             "decode_steps": 50.0,
             "groups": 8.0,
             "seconds": 2.0,
+            "cpu_seconds_rollout": 1.0,
+            "cpu_seconds_train": 0.5,
         }
         for number in range(1, 6)
     ]

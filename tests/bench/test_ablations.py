@@ -140,6 +140,7 @@ def test_figures_of_an_arm_by_hand() -> None:
     assert found["t1"]["runs"] == [0.5, 0.7]
     assert found["problems"] == PROBLEMS
     assert (found["total_seconds"]["mean"], found["total_steps"]["mean"]) == (10.0, 20.0)
+    assert found["total_cpu_seconds"]["mean"] == 5 * (1.0 + 0.5)  # of all phases
     assert found["highest_log_ratio"] == 1.5
     # The mean over iterations 2 to 5, as the first one completed no group.
     assert measured(result(0.7), "curve") == pytest.approx(0.2 + 0.5 * (2 + 3 + 4 + 5) / 4 / 5)
