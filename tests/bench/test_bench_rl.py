@@ -90,7 +90,7 @@ def test_all_three_arms_do_the_same_work(home: Home) -> None:
         missing(str(error))
     small = {
         "rl.prompts": 4,
-        "rl.samples": 4,
+        "rl.samples": 8,
         "rl.mini_steps": 2,
         "sft.clean_examples": 1500,
         "inference.kv_cache_gib": 0.25,
