@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from kimi_pipeline.bench.cells import Cell, Study
-from kimi_pipeline.bench.seeds import OverProblems, over_problems, paired
+from kimi_pipeline.bench.seeds import OverProblems, over_problems, paired, share_over_problems
 from kimi_pipeline.bench.trial import OWN, Trial
 from kimi_pipeline.checkpoints import check_model_folder
 from kimi_pipeline.home import Home
@@ -90,7 +90,7 @@ def figures(rules: Mapping[str, Any], control: Mapping[str, Any]) -> dict[str, A
     }
     for name, temperature in TEMPERATURES.items():
         answers = _who(rules, control, temperature)
-        found[name] = {who: _interval(over_problems(one["right"])) for who, one in answers.items()}
+        found[name] = {who: _interval(share_over_problems(one["right"])) for who, one in answers.items()}
         found[f"tokens_{name}"] = {who: _interval(over_problems(one["tokens"]), 1) for who, one in answers.items()}
         found[f"difference_{name}"] = {
             f"{after} - {before}": _interval(paired(answers[after]["right"], answers[before]["right"]))
@@ -121,7 +121,7 @@ def plots(rules: Mapping[str, Any], control: Mapping[str, Any], folder: Path) ->
     for curve, y in (("pass_rate", "pass rate of the iteration's problems"), ("tokens_mean", "tokens a response")):
         series = {who: [point.get(curve, float("nan")) for point in run["curves"]] for who, run in runs.items()}
         found[curve] = curves(series, folder / f"{NAME}-{curve}.png", title="A real model", x="iteration", y=y)
-    held = {who: over_problems(one["right"]) for who, one in _who(rules, control, TEMPERATURES["t1"]).items()}
+    held = {who: share_over_problems(one["right"]) for who, one in _who(rules, control, TEMPERATURES["t1"]).items()}
     found["held_out"] = bars(
         {who: one.mean for who, one in held.items()},
         folder / f"{NAME}-held-out.png",

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kimi_pipeline.intervals import wilson
+
 LEVEL = 0.95
 
 
@@ -91,6 +93,18 @@ def over_problems(values: Sequence[float | None]) -> OverProblems:
     mean = statistics.fmean(known)
     half = t_half_width(statistics.stdev(known), len(known))
     return OverProblems(mean, mean - half, mean + half, len(known))
+
+
+def share_over_problems(values: Sequence[float | None]) -> OverProblems:
+    """Of a share a problem, as `over_problems`; the interval stays in [0, 1]. With one answer a problem it is Wilson's, which
+    holds near 0 and 1 as well: none right of 90 is no proof of 0."""
+    found = over_problems(values)
+    known = [value for value in values if value is not None]
+    if all(value in (0.0, 1.0) for value in known):
+        low, high = wilson(round(sum(known)), len(known))
+    else:
+        low, high = max(0.0, found.low), min(1.0, found.high)
+    return OverProblems(found.mean, low, high, found.n)
 
 
 def paired(ours: Sequence[float | None], theirs: Sequence[float | None]) -> OverProblems:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kimi_pipeline.bench.seeds import Spread, band, outcome, over_problems, paired, spread
+from kimi_pipeline.bench.seeds import Spread, band, outcome, over_problems, paired, share_over_problems, spread
+from kimi_pipeline.intervals import wilson
 
 T_2 = 4.302652729911275  # Student's t at 0.975 with two degrees of freedom
 VALUES = st.lists(st.floats(-10, 10), min_size=2, max_size=20)
@@ -89,3 +90,11 @@ def test_an_iteration_without_a_value_is_a_gap_and_others_count_without_it() -> 
     assert math.isnan(first)
     assert second == (2.0, 2.0, 2.0)
     assert third[0] == 3.0
+
+
+def test_shares_near_zero_and_one_keep_an_honest_interval() -> None:
+    none, all_right = share_over_problems([0.0] * 90), share_over_problems([1.0] * 90)
+    assert (none.low, none.high) == wilson(0, 90) and none.high > 0.04
+    assert (all_right.low, all_right.high) == wilson(90, 90)
+    halves = share_over_problems([0.0] * 89 + [0.5])  # two answers a problem
+    assert halves.low == 0.0 < halves.mean < halves.high
