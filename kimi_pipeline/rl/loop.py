@@ -24,18 +24,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kimi_pipeline import tables
-from kimi_pipeline.checkpoints import Checkpoint, save_checkpoint
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
-from kimi_pipeline.inference.store import Committer, SampleStore
 from kimi_pipeline.inference.vllm_engine import clear_shared_memory
 from kimi_pipeline.jobs import Report, job_main
-from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rl.phases import WAITING, Phases, Watch
@@ -44,16 +39,12 @@ from kimi_pipeline.rl.recovery import TRAINER, Recovery, Saved
 from kimi_pipeline.training.runtime import Ranks, init_distributed, prepare_process
 
 if TYPE_CHECKING:
-    from kimi_pipeline.profiles.profile import Rl
     from kimi_pipeline.rl.learning import Learned
+    from kimi_pipeline.rl.master import Master
     from kimi_pipeline.rl.trajectories import Group
     from kimi_pipeline.training.engine import Trainer
-    from kimi_pipeline.training.tracking import Tracker
 
-KEPT_MOMENTS = "Adam's moments kept across iterations (rl.reset_optimizer = false)"
-LAST = 5  # iterations that the checkpoint's metrics average over
 LABELS = ("domain", "bucket")  # of the prompts file: curves are drawn by them
-RECORDED = (tables.SAMPLES, tables.ROLLOUTS, tables.SEGMENTS)
 
 
 @dataclass
@@ -169,8 +160,7 @@ class _Loop:
         self.recovery, self.phases = recovery, phases
         self.policy = policy_name(spec, profile)
         self.progress = Progress()
-        self.committers: dict[str, Committer] = {}
-        self.tracker: Tracker | None = None
+        self.master: Master | None = None
 
     def start(self, prompts: list[Any], stack: ExitStack) -> None:
         """Load the trainer, bring vLLM up beside it, take up a saved run, and hand the weights over."""
@@ -179,6 +169,7 @@ class _Loop:
         from kimi_pipeline.rewards.math_rules import MathReward
         from kimi_pipeline.rl.handover import Canary
         from kimi_pipeline.rl.learning import Learner
+        from kimi_pipeline.rl.master import Master
         from kimi_pipeline.rl.replay_buffer import ReplayBuffer
         from kimi_pipeline.rl.residence import Residence
         from kimi_pipeline.rl.rollout import RolloutWorker
@@ -220,7 +211,8 @@ class _Loop:
         if self.ranks.is_master:
             for note in (*self.sampler.notes, *shaping_notes(rl)):
                 self.report.info(note)
-            self._open(stack, saved)
+            self.master = Master(self.home, profile, self.spec, self.policy, self.recovery, self.report)
+            self.master.open(stack, self.progress.curves, saved)
         with self.phases("hand_over"):
             self._hand_over()
 
@@ -235,45 +227,6 @@ class _Loop:
         torch.set_rng_state(torch.tensor(state["random"][self.ranks.rank], dtype=torch.uint8))
         if self.ranks.is_master:
             self.report.info(f"goes on after iteration {saved.iteration} of {self.profile.rl.iterations}")
-
-    def _open(self, stack: ExitStack, saved: list[Saved]) -> None:
-        """What the master alone keeps: the writers of the lake's tables and the MLflow run."""
-        from kimi_pipeline.training.tracking import Tracker
-
-        lake, limits = Lake(self.home.lake), self.profile.limits
-        self.tracker = stack.enter_context(Tracker(self.home, "rl", self.spec["run_id"], self._recipe()))
-        for point in self.progress.curves:
-            self.tracker.log(int(point["iteration"]), point)
-        for table in RECORDED:
-            self.committers[table.name] = stack.enter_context(
-                Committer(
-                    lake,
-                    run_id=self.spec["run_id"],
-                    reason=f"rollouts of policy {self.policy[:12]}",
-                    seconds=limits.commit_seconds,
-                    samples=limits.commit_samples,
-                    table=table,
-                )
-            )
-        self._commit_again(lake, saved)
-
-    def _commit_again(self, lake: Lake, saved: list[Saved]) -> None:
-        """Commit what checkpoints hold and the lake does not: the process was killed between the two."""
-        sampled = SampleStore(lake).recorded("rollout", {self.policy})
-        known: dict[str, set[tuple[Any, ...]]] = {tables.SAMPLES.name: {(name,) for name in sampled}}
-        for table in (tables.ROLLOUTS, tables.SEGMENTS):
-            rows = lake.read(table, columns=list(table.key), where=[("policy", "=", self.policy)]).to_pylist()
-            known[table.name] = {tuple(row[name] for name in table.key) for row in rows}
-        for one in saved:
-            for table in RECORDED:
-                for row in one.rows(table.name):
-                    if tuple(row[name] for name in table.key) not in known[table.name]:
-                        self.committers[table.name].add(row)
-        self._flush()
-
-    def _flush(self) -> None:
-        for committer in self.committers.values():
-            committer.flush()
 
     # -- an iteration -------------------------------------------------------------------------------------------
 
@@ -304,9 +257,9 @@ class _Loop:
         figures["seconds"] = time.monotonic() - began
         self._save(complete, growing, learned, figures)
         figures |= {"seconds": time.monotonic() - began, "seconds_checkpoint": self.phases.seconds["checkpoint"]}
-        if self.ranks.is_master:
+        if self.master is not None:
             self.progress.curves[-1] |= figures
-        self._tell(number, figures)
+            self.master.tell(number, figures)
 
     def _roll(self, number: int) -> tuple[list[Group], list[Group]]:
         """The groups that are complete now, with verdicts, and those that go on; all ranks' in one order."""
@@ -365,7 +318,7 @@ class _Loop:
         return figures
 
     def _save(self, complete: list[Group], growing: list[Group], learned: Learned, figures: dict[str, float]) -> None:
-        """Make the iteration's checkpoint whole (its trainer is saved); then hand its rows to the lake's writers."""
+        """The rest of the iteration's checkpoint: what all ranks know the same is the master's to write."""
         import torch
 
         from kimi_pipeline.rl.records import iteration_rows
@@ -373,109 +326,36 @@ class _Loop:
         number = self.progress.iteration
         with self.phases("checkpoint"):
             random = self.ranks.gather(torch.get_rng_state().tolist())
-        if random is None:
-            return
-        rows = iteration_rows(
-            complete,
-            growing,
-            learned,
-            iteration=number,
-            policy=self.policy,
-            carrier=self.carrier.name,
-            response=self.worker.response,
-        )
-        self.progress.curves.append({"iteration": number} | figures)
-        state = {"curves": self.progress.curves, "sampler": self.sampler.state(), "random": random}
-        shown = {table.name: pa.Table.from_pylist(rows[table.name], _columns(table)) for table in RECORDED}
-        with self.phases("checkpoint"):
-            self.recovery.publish(number, state, self.buffer.to_table(), shown)
-            for name, own in rows.items():
-                for row in own:
-                    self.committers[name].add(row)
-            if number % self.profile.rl.kept_iterations == 0:
-                self._flush()  # a checkpoint's rows must be in the lake before it goes
-                self.recovery.prune(self.profile.rl.kept_iterations)
-
-    def _tell(self, number: int, figures: dict[str, float]) -> None:
-        if self.tracker is None:
-            return
-        self.tracker.log(number, figures)
-        ended = "reward {reward:.3f}, {tokens_mean:.1f} tokens" if "reward" in figures else "no group complete"
-        note = f"{ended}, kl {{kl:.4f}}, {{seconds:.1f}} s an iteration".format(**figures)
-        self.report.progress(number, self.profile.rl.iterations, note)
+            if random is None or self.master is None:
+                return
+            rows = iteration_rows(
+                complete,
+                growing,
+                learned,
+                iteration=number,
+                policy=self.policy,
+                carrier=self.carrier.name,
+                response=self.worker.response,
+            )
+            self.progress.curves.append({"iteration": number} | figures)
+            state = {"curves": self.progress.curves, "sampler": self.sampler.state(), "random": random}
+            self.master.checkpoint(number, state, self.buffer.to_table(), rows)
 
     # -- the end ------------------------------------------------------------------------------------------------
 
     def finish(self, began: float) -> dict[str, Any]:
         """Save the checkpoint; the master returns the job's result."""
         weights = self.trainer.whole_weights()
-        if weights is None or self.tracker is None:
+        if weights is None or self.master is None:
             return {}
-        metrics = self._metrics()
-        Lake(self.home.lake).upsert(
-            tables.SUCCESS_RATES,
-            [
-                {
-                    "policy": self.policy,
-                    "problem_id": one.problem_id,
-                    "rate": one.rate,
-                    "correct": one.correct,
-                    "n": one.total,
-                }
-                for one in self.sampler.rates()
-            ],
-            run_id=self.spec["run_id"],
-            reason=f"success rates of policy {self.policy[:12]}",
+        result = self.master.finish(
+            lambda folder: self.trainer.write(folder, weights), self.progress.curves, self.sampler.rates()
         )
-        checkpoint: Checkpoint = save_checkpoint(
-            self.home.checkpoints,
-            "rl",
-            lambda folder: self.trainer.write(folder, weights),
-            parent=self.spec["checkpoint"]["digest"],
-            recipe=self._recipe() | {"policy": self.policy},
-            data_versions={"prompt_set": self.spec["prompt_set"]},
-            metrics=metrics,
-            note=_note(self.profile.rl),
-        )
-        self.tracker.register(checkpoint)
-        return {
-            "digest": checkpoint.digest,
-            "checkpoint": checkpoint.manifest(),
-            "policy": self.policy,
-            "curves": self.progress.curves,
-            "metrics": metrics,
-            "seconds": time.monotonic() - began,
-        }
-
-    def _recipe(self) -> dict[str, Any]:
-        return self.profile.settings()
-
-    def _metrics(self) -> dict[str, float]:
-        curves = self.progress.curves
-        metrics = {"iterations": float(len(curves))}
-        for name in ("reward", "tokens_mean"):
-            values = [point[name] for point in curves if name in point]
-            if values:
-                first, last = values[:LAST], values[-LAST:]
-                metrics |= {f"{name}_first": sum(first) / len(first), f"{name}_last": sum(last) / len(last)}
-        for name in ("log_ratio_max", "gap_max"):
-            metrics[name] = max(point[name] for point in curves)
-        return metrics
-
-
-def _note(settings: Rl) -> str:
-    """What must stand beside every figure of the checkpoint."""
-    from kimi_pipeline.rewards.composite import reward_note
-
-    return "; ".join(filter(None, ["" if settings.reset_optimizer else KEPT_MOMENTS, reward_note(settings)]))
+        return result | {"seconds": time.monotonic() - began}
 
 
 def _sorted(groups: Any) -> list[Group]:
     return sorted(groups, key=lambda group: group.key)
-
-
-def _columns(table: tables.Table) -> pa.Schema:
-    return pa.schema([one for one in table.schema if one.name not in table.volatile])
 
 
 def _labels(path: Path) -> dict[str, dict[str, str]]:
