@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,8 @@ def test_a_peer_that_nobody_pinned_is_refused(home: Home) -> None:
 @pytest.mark.timeout(1200)
 def test_all_three_arms_do_the_same_work(home: Home) -> None:
     """One round on a small model: no figure of speed is asked for, only that each arm did what it says."""
+    if os.environ.get("KIMI_TEST_PEERS") != "1":
+        pytest.skip("KIMI_TEST_PEERS=1 makes the peers' venv (minutes): left to `make bench`")
     require("vllm", "deepspeed")
     try:
         peers.peer_python(home, "trl")
