@@ -34,8 +34,12 @@ check: install-dev ## style, types, floors
 format: install-dev ## rewrite the style
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: install ## long measurements, resumable
-	@for name in learning rl partial; do $(BIN)/kimi-pipeline bench $$name || exit; done
+bench: install-dev ## long measurements, resumable
+	@for name in learning rl partial sandbox; do $(BIN)/kimi-pipeline bench $$name || exit; done
+	@KIMI_KILLS=20 $(BIN)/python -m pytest -q tests/rl/test_partial_job.py -k kill_9 --timeout 3600
+	@for backend in docker bubblewrap; do for load in "" --loaded; do \
+	  $(BIN)/kimi-pipeline sandbox equivalence --backend $$backend --rounds 5 $$load || exit; done; done
+	@$(BIN)/python -m tests.sandbox.storm --submissions 1000
 
 ablations: install ## the report's ablations over three seeds, resumable (hours)
 	@$(BIN)/kimi-pipeline ablations
