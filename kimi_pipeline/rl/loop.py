@@ -19,6 +19,7 @@ The spec: `{"home", "profile": settings, "run_id", "code", "checkpoint": {"diges
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +35,8 @@ from kimi_pipeline.jobs import Report, job_main
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rl.phases import WAITING, Phases, Watch
-from kimi_pipeline.rl.prompt_sampling import prompt_sampler, read_prompts
-from kimi_pipeline.rl.recovery import TRAINER, Recovery, Saved
+from kimi_pipeline.rl.prompt_sampling import Prompt, prompt_sampler, read_prompts
+from kimi_pipeline.rl.recovery import TRAINER, Recovery, Saved, contents
 from kimi_pipeline.training.runtime import Ranks, init_distributed, prepare_process
 
 if TYPE_CHECKING:
@@ -74,12 +75,13 @@ def course_of(spec: dict[str, Any], profile: Profile) -> dict[str, Any]:
     }
 
 
-def policy_name(spec: dict[str, Any], profile: Profile) -> str:
+def policy_name(spec: dict[str, Any], profile: Profile, prompts: Sequence[Prompt]) -> str:
     """The name of the policy that this run trains: what its rollouts carry as checkpoint in the sample store.
 
-    The weights of an iteration have no folder, but with the iteration this name says which they are.
+    The weights of an iteration have no folder, but with the iteration this name says which they are. It covers what is in
+    the prompt set, not its version: a saved run that goes on under another version of equal contents keeps its name.
     """
-    return digest(["rl", course_of(spec, profile), spec["prompt_set"]])
+    return digest(["rl", course_of(spec, profile), contents(prompts)])
 
 
 def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -108,7 +110,8 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
         else:
             recovery.begin(prompts, spec["prompt_set"])
     ranks.barrier()
-    loop = _Loop(spec, profile, home, report, ranks, recovery, Phases(beats, ranks.rank))
+    policy = policy_name(spec, profile, prompts)
+    loop = _Loop(spec, profile, home, report, ranks, recovery, Phases(beats, ranks.rank), policy)
     with ExitStack() as stack:
         loop.start(prompts, stack)
         stack.enter_context(Watch(beats, profile.rl.phase_seconds))  # engines may take their time to start
@@ -155,10 +158,11 @@ class _Loop:
         ranks: Ranks,
         recovery: Recovery,
         phases: Phases,
+        policy: str,
     ) -> None:
         self.spec, self.profile, self.home, self.report, self.ranks = spec, profile, home, report, ranks
         self.recovery, self.phases = recovery, phases
-        self.policy = policy_name(spec, profile)
+        self.policy = policy
         self.progress = Progress()
         self.master: Master | None = None
 

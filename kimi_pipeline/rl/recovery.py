@@ -76,7 +76,7 @@ class Recovery:
         if not saved or saved[-1].iteration >= iterations:
             return
         began = json.loads((self.root / RUN).read_text())
-        if difference := _difference(began["prompts"], _contents(prompts)):
+        if difference := _difference(began["prompts"], contents(prompts)):
             raise UserError(
                 f"rl: an unfinished run stands at iteration {saved[-1].iteration} of {iterations} on "
                 f"{began['prompt_set']['name']}@{began['prompt_set']['version']}; {version['name']}@{version['version']} "
@@ -86,14 +86,14 @@ class Recovery:
     def is_of(self, prompts: Sequence[Prompt]) -> bool:
         """Whether what is saved was begun on exactly these prompts."""
         path = self.root / RUN
-        return path.is_file() and json.loads(path.read_text())["prompts"] == _contents(prompts)
+        return path.is_file() and json.loads(path.read_text())["prompts"] == contents(prompts)
 
     def begin(self, prompts: Sequence[Prompt], version: Mapping[str, Any]) -> None:
         """Start anew on these prompts: earlier checkpoints of the run are removed."""
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True)
         scratch = self.root / f".{RUN}"
-        scratch.write_text(json.dumps({"prompt_set": dict(version), "prompts": _contents(prompts)}))
+        scratch.write_text(json.dumps({"prompt_set": dict(version), "prompts": contents(prompts)}))
         os.replace(scratch, self.root / RUN)
 
     def scratch(self, iteration: int) -> Path:
@@ -136,9 +136,9 @@ def _sync(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _contents(prompts: Sequence[Prompt]) -> dict[str, str]:
-    """What of each prompt a run depends on, by problem id."""
-    return {one.problem_id: f"{one.reference.answer}|{one.weight:g}" for one in prompts}
+def contents(prompts: Sequence[Prompt]) -> dict[str, str]:
+    """What of each prompt a run depends on, by problem id (which covers its text)."""
+    return {one.problem_id: f"{one.reference.answer}|{one.weight:g}|{one.pass_rate}|{one.samples}" for one in prompts}
 
 
 def _difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -69,6 +70,8 @@ def test_another_set_is_refused_with_the_difference(tmp_path: Path) -> None:
         "stands at iteration 4 of 9 on laptop@3; laptop@4 differs: 1 added (d); 1 removed (a); 2 changed (b, c)" in line
     )
     assert "--set rl.changed_set=restart" in line
+    rated = [replace(one, pass_rate=0.3) for one in PROMPTS]  # what prompt sampling starts from
+    assert not recovery.is_of(rated)
     recovery.check_same_set(now, VERSION, iterations=4)  # that run is at its end: nothing to lose
     recovery.begin(now, VERSION)
     assert recovery.is_of(now) and recovery.saved() == []

@@ -90,6 +90,23 @@ def test_every_rollout_is_committed_with_its_iteration_and_seed(job_home: Home, 
         assert sum(rewards) / len(rewards) == pytest.approx(mean)
 
 
+def test_another_version_of_equal_contents_goes_on_and_commits_nothing_twice(
+    job_home: Home, sft_job: Any, one_rank: Any
+) -> None:
+    spec = spec_of(job_home, sft_job, rl__zero_stage=1) | {"prompt_set": SET | {"version": 4, "digest": "e" * 32}}
+    code, result, output = run_job(job_home.jobs, "kimi_pipeline.rl.loop", spec)
+    assert code == 0 and result is not None, output
+    assert "goes on after iteration 3 of 3" in output
+    assert (result["digest"], result["policy"]) == (one_rank[0]["digest"], one_rank[0]["policy"])
+    lake = Lake(job_home.lake)
+    for table, column in (("samples", "checkpoint"), ("rollouts", "policy"), ("segments", "policy")):
+        ((count,),) = [
+            tuple(row.values())
+            for row in lake.rows(f"select count(*) as n from {table} where {column} = ?", [result["policy"]])
+        ]
+        assert count == 3 * 8 * 8, table
+
+
 def test_metrics_and_checkpoint_are_in_mlflow(job_home: Home, one_rank: Any) -> None:
     from mlflow.tracking.client import MlflowClient
 
