@@ -162,6 +162,7 @@ class Terminated(BaseException):
 
 
 def _unwind(*_: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut off what the first one's way out commits
     raise Terminated
 
 

@@ -83,7 +83,7 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two fresh tiny models of the same shape with different weights."""
     require("torch")
     from kimi_pipeline.models.tiny import save_tiny
-    from kimi_pipeline.profiles.profile import Model
+    from kimi_pipeline.profiles.sections import Model
 
     folder = tmp_path_factory.mktemp("models")
     return [save_tiny(Model(layers=2, window=WINDOW), seed, folder / f"tiny-{seed}") for seed in (0, 1)]
@@ -94,7 +94,7 @@ def carrier(tiny_models: list[Path]) -> Iterator[Any]:
     """One vLLM engine for all tests of the session; it serves the first tiny model unless a test swaps."""
     require("vllm")
     from kimi_pipeline.inference.vllm_carrier import VllmCarrier
-    from kimi_pipeline.profiles.profile import Inference
+    from kimi_pipeline.profiles.sections import Inference
 
     made = VllmCarrier(tiny_models[0], Inference(max_num_seqs=64, kv_cache_gib=0.25), window=WINDOW, dtype="float32")
     yield made

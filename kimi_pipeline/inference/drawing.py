@@ -20,7 +20,7 @@ from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.plans import PROBLEM_COLUMNS
 from kimi_pipeline.inference.request import PURPOSES
 from kimi_pipeline.inference.templates import Format
-from kimi_pipeline.profiles.profile import Inference
+from kimi_pipeline.profiles.sections import Inference
 
 if TYPE_CHECKING:
     from kimi_pipeline.stages import Context

@@ -33,7 +33,7 @@ from kimi_pipeline.inference.endpoint_protocol import (
     read_answer,
 )
 from kimi_pipeline.inference.request import Completion, SampleRequest, failed
-from kimi_pipeline.profiles.profile import Inference
+from kimi_pipeline.profiles.sections import Inference
 
 LONGEST_WAIT = 60.0  # seconds between two tries of one request, whatever the endpoint asks for
 FIRST_WAIT = 0.5  # seconds; doubles with each try

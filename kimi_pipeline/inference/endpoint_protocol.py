@@ -19,7 +19,7 @@ import httpx
 
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.request import SampleRequest
-from kimi_pipeline.profiles.profile import Inference
+from kimi_pipeline.profiles.sections import Inference
 
 PATH = "/chat/completions"
 AGAIN = {408, 409, 425, 429}  # and all of 5xx

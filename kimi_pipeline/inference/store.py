@@ -96,9 +96,10 @@ def sample_row(completion: Completion, verdict: Breakdown, carrier: str) -> dict
 class Committer:
     """Buffers rows and commits them in time; a context manager that flushes at its end.
 
-    A thread of its own keeps the time bound while no sample arrives. An error of its commit is raised by the next
-    `add`, one of the last commit at the end. Where the block ends by an exception the buffer is flushed all the same:
-    finished samples are kept.
+    One thread of its own writes, and nothing else does: a signal is raised in the main thread, where it could cut a
+    commit off from the news that it succeeded, and the rows would be written twice. An error of a commit is raised by
+    the next `add` or `flush`; its rows wait, and are tried once more at the end. Where the block ends by an exception
+    the buffer is committed all the same: finished samples are kept.
     """
 
     def __init__(
@@ -120,11 +121,12 @@ class Committer:
         self._buffer: list[Mapping[str, Any]] = []
         self._seen: set[Any] = set()
         self._oldest = 0.0
+        self._wanted = False  # somebody waits for what is buffered
+        self._writing = False
         self._closed = False
         self._error: BaseException | None = None
         self._state = threading.Condition()
-        self._writing = threading.Lock()
-        self._thread = threading.Thread(target=self._keep_time, name="committer", daemon=True)
+        self._thread = threading.Thread(target=self._write, name="committer", daemon=True)
         self.committed = 0
         self.committed_tokens = 0
         self.commits = 0
@@ -139,8 +141,12 @@ class Committer:
         with self._state:
             self._closed = True
             self._state.notify_all()
-        self._thread.join()
-        self.flush()
+        try:
+            self._thread.join()
+        finally:
+            self._thread.join()  # a signal that cut off the waiting does not cut off the commit
+        if self._error is not None:
+            raise self._error
 
     def add(self, row: Mapping[str, Any]) -> bool:
         """Take a row; False (and nothing is kept) where a row of the same key was taken before."""
@@ -161,35 +167,45 @@ class Committer:
         return True
 
     def flush(self) -> None:
-        """Commit what is buffered now, in one commit."""
-        with self._writing:  # one commit at a time; `add` goes on meanwhile
-            with self._state:
-                rows, self._buffer = self._buffer, []
-            if not rows:
-                return
-            try:
-                self._lake.append(self._table, [dict(row) for row in rows], run_id=self._run_id, reason=self._reason)
-            except BaseException:
-                with self._state:
-                    self._buffer = rows + self._buffer
-                raise
-            self.commits += 1
-            self.committed += len(rows)
-            self.committed_tokens += sum(row.get("completion_tokens") or 0 for row in rows)
+        """Return when what is buffered now is committed."""
+        with self._state:
+            self._wanted = bool(self._buffer)
+            self._state.notify_all()
+            self._state.wait_for(lambda: self._error is not None or not (self._buffer or self._writing))
+            if self._error is not None:
+                raise self._error
 
-    def _keep_time(self) -> None:
+    def _write(self) -> None:
         while True:
             with self._state:
-                while not self._closed:
-                    wait = self._oldest + self._seconds - time.monotonic() if self._buffer else None
-                    if wait is not None and wait <= 0:
-                        break
-                    self._state.wait(wait)
-                if self._closed:
+                while not self._due():
+                    self._state.wait(self._patience())
+                rows, self._buffer, self._wanted = self._buffer, [], False
+                closed, self._writing = self._closed, bool(rows)
+            error = self._commit(rows) if rows else None
+            with self._state:
+                if rows:
+                    self._error, self._writing = error, False
+                if error is not None:
+                    self._buffer = rows + self._buffer
+                self._state.notify_all()
+                if closed:
                     return
-            try:
-                self.flush()
-            except BaseException as error:  # handed to the thread that adds: it must not go on unsaved
-                with self._state:
-                    self._error = error
-                return
+
+    def _due(self) -> bool:
+        if self._closed or not self._buffer:
+            return self._closed
+        return self._error is None and (self._wanted or self._oldest + self._seconds <= time.monotonic())
+
+    def _patience(self) -> float | None:
+        return self._oldest + self._seconds - time.monotonic() if self._buffer and self._error is None else None
+
+    def _commit(self, rows: list[Mapping[str, Any]]) -> BaseException | None:
+        try:
+            self._lake.append(self._table, [dict(row) for row in rows], run_id=self._run_id, reason=self._reason)
+        except BaseException as error:  # handed to the thread that adds: it must not go on unsaved
+            return error
+        self.commits += 1
+        self.committed += len(rows)
+        self.committed_tokens += sum(row.get("completion_tokens") or 0 for row in rows)
+        return None

@@ -21,7 +21,7 @@ from kimi_pipeline.digests import digest, file_digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.request import Completion, SampleRequest, failed
 from kimi_pipeline.inference.vllm_engine import build_llm
-from kimi_pipeline.profiles.profile import Inference
+from kimi_pipeline.profiles.sections import Inference
 
 if TYPE_CHECKING:
     from vllm import SamplingParams

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kimi_pipeline.models.tokenizer import build_tokenizer
-from kimi_pipeline.profiles.profile import Model
+from kimi_pipeline.profiles.sections import Model
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig, LlamaForCausalLM

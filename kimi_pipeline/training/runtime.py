@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.vllm_engine import prepare_environment
 from kimi_pipeline.jobs import free_port
-from kimi_pipeline.profiles.profile import Inference
+from kimi_pipeline.profiles.sections import Inference
 
 if TYPE_CHECKING:
     import torch

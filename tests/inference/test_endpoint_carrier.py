@@ -20,7 +20,7 @@ from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.endpoint_carrier import EndpointCarrier
 from kimi_pipeline.inference.endpoint_protocol import Again, Refused, read_answer, retry_after
 from kimi_pipeline.inference.request import Completion, SampleRequest, Sampling
-from kimi_pipeline.profiles.profile import Inference
+from kimi_pipeline.profiles.sections import Inference
 from tests.inference.faulty_gateway import FAULTS, Gateway, by_turns, completion
 
 

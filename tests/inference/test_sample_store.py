@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterable
@@ -15,6 +17,7 @@ from kimi_pipeline import tables
 from kimi_pipeline.home import Home
 from kimi_pipeline.inference.request import Completion, SampleRequest, Sampling, failed
 from kimi_pipeline.inference.store import Committer, SampleStore, judge, sample_row
+from kimi_pipeline.jobs import Terminated, _unwind
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Status
 from kimi_pipeline.rewards.math_rules import MathReward
@@ -130,6 +133,24 @@ def test_a_failure_at_the_end_is_raised() -> None:
     with pytest.raises(OSError, match="no space"), committer(lake) as commits:
         commits.add(row(1))
         lake.broken = True
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["by add", "at the end"])
+def test_a_signal_in_the_middle_of_a_commit_writes_no_row_twice(full: bool) -> None:
+    class Signalled(RecordingLake):
+        def append(self, *given: Any, **named: Any) -> None:
+            super().append(*given, **named)
+            os.kill(os.getpid(), signal.SIGTERM)  # a job asked to end, its commit just done
+
+    lake = Signalled()
+    before = signal.signal(signal.SIGTERM, _unwind)
+    try:
+        with pytest.raises(Terminated), committer(lake, samples=2 if full else 500) as commits:
+            for number in range(3):
+                commits.add(row(number))
+        assert sorted(lake.ids) == (["s0", "s1"] if full else ["s0", "s1", "s2"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def request(index: int = 0, **changes: Any) -> SampleRequest:

@@ -173,7 +173,7 @@ def test_a_swap_under_running_requests_is_refused(carrier: Any, tiny_models: lis
 
 def test_another_architecture_or_tokenizer_is_no_swap(carrier: Any, tiny_models: list[Path], tmp_path: Path) -> None:
     from kimi_pipeline.models.tiny import save_tiny
-    from kimi_pipeline.profiles.profile import Model
+    from kimi_pipeline.profiles.sections import Model
 
     wider = save_tiny(Model(layers=2, width=96), 0, tmp_path / "wider")
     other = shutil.copytree(tiny_models[0], tmp_path / "other")
@@ -217,7 +217,7 @@ def test_cut_probabilities(carrier: Any) -> None:
 
 def test_folders_that_are_no_models(tiny_models: list[Path], tmp_path: Path) -> None:
     from kimi_pipeline.inference.vllm_carrier import VllmCarrier
-    from kimi_pipeline.profiles.profile import Inference
+    from kimi_pipeline.profiles.sections import Inference
 
     broken = shutil.copytree(tiny_models[0], tmp_path / "broken")
     (broken / "tokenizer.json").unlink()

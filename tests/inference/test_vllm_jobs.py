@@ -22,7 +22,7 @@ from kimi_pipeline.inference.request import SampleRequest, Sampling
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.jobs import LocalLauncher, command, write_spec
 from kimi_pipeline.models.tiny import save_tiny
-from kimi_pipeline.profiles.profile import Model
+from kimi_pipeline.profiles.sections import Model
 from kimi_pipeline.stages import Context
 from tests.conftest import WINDOW
 from tests.inference.conftest import problem_table, sampling_pass

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kimi_pipeline.profiles.profile import Inference
+from kimi_pipeline.profiles.sections import Inference
 from kimi_pipeline.training.runtime import init_distributed, prepare_process
 
 

@@ -17,7 +17,7 @@ import pytest
 from kimi_pipeline.home import Home
 from kimi_pipeline.jobs import command, write_spec
 from kimi_pipeline.profiles import load_profile
-from kimi_pipeline.profiles.profile import Inference, Model
+from kimi_pipeline.profiles.sections import Inference, Model
 from tests.conftest import require
 
 # OpenMP reads it when torch is imported: threads that spin at barriers slow these small steps ten times on a busy machine.

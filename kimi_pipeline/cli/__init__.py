@@ -1,0 +1,17 @@
+"""The terminal's door: `kimi-pipeline COMMAND`.
+
+Belongs here: arguments, tables for people, `--json` for machines, exit codes (0 done, 1 the answer is no, 2 bad usage
+or input, with one line that says what to do). Does not belong here: what a command does.
+
+    door.py      the group, exit codes, tables and JSON     running.py    run, ui, doctor, settings, sandbox
+    auditing.py  funnel, explain, sets, results, rollouts   measuring.py  bench, ablations, real
+
+Modules are imported inside commands: `explain` and `funnel` must answer at once, and load neither Dagster nor torch.
+"""
+
+from __future__ import annotations
+
+from kimi_pipeline.cli import auditing, measuring, running  # each adds its commands to the door
+from kimi_pipeline.cli.door import main
+
+__all__ = ["auditing", "main", "measuring", "running"]

@@ -1,0 +1,173 @@
+"""Commands that start something: run, ui, doctor, settings, sandbox.
+
+Belongs here: arguments, and starting Dagster as a process of its own. Does not belong here: what a run does (`assets/`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kimi_pipeline.cli.auditing import print_funnel, print_results
+from kimi_pipeline.cli.door import NO, as_json, emit, main, open_lake, show
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.home import CHECKOUT, Home
+
+
+@main.command()
+@click.option("--profile", help="smoke, laptop (default), smol, gpu or cluster")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a setting: --set rl.iterations=40"
+)
+@click.option("--source", "sources", multiple=True, help="A corpus: a .jsonl or .parquet file, or a .toml source file")
+@click.option("--model", help="A Hugging Face model folder")
+@click.option("--endpoint", help="Base URL of an OpenAI-compatible endpoint that samples instead of vLLM in-process")
+@click.option("--endpoint-model", help="The model's name at that endpoint")
+@click.option("--limit", type=click.IntRange(1), help="Read at most this many rows")
+@click.option("--prompt-set", help="Recipe of the prompt set (default: the profile's)")
+@click.option("--select", default="", help="Stop after these assets, comma-separated (with all that they need)")
+@click.option("--verbose", is_flag=True, help="Show Dagster's own log as well")
+def run(
+    profile: str | None,
+    overrides: tuple[str, ...],
+    sources: tuple[str, ...],
+    model: str | None,
+    endpoint: str | None,
+    endpoint_model: str | None,
+    limit: int | None,
+    prompt_set: str | None,
+    select: str,
+    verbose: bool,
+) -> None:
+    """Materialise the lineage (or a part of it); what is up to date is not computed again."""
+    from kimi_pipeline.profiles.profile import load_profile, parse_override
+
+    changes = json.loads(os.environ.get("KIMI_SET") or "{}")
+    changes |= dict(parse_override(text) for text in overrides)
+    if sources:
+        changes["corpora.sources"] = [_absolute(source) for source in sources]
+    if model:
+        changes |= {"model.kind": "folder", "model.path": str(Path(model).expanduser().resolve())}
+    if endpoint:
+        changes |= {"inference.carrier": "endpoint", "inference.endpoint_url": endpoint}
+    if endpoint_model:
+        changes["inference.endpoint_model"] = endpoint_model
+    if limit:
+        changes["corpora.limit"] = limit
+    if prompt_set:
+        changes["curation.prompt_set"] = prompt_set
+    settings = load_profile(profile, changes)  # refuses a wrong name or value before anything starts
+    if model:
+        from kimi_pipeline.checkpoints import check_model_folder
+
+        check_model_folder(Path(changes["model.path"]))
+    home = Home.from_env().prepare()
+    arguments = (["--select", select] if select else []) + (["--verbose"] if verbose else [])
+    code = _dagster("assets.launch", arguments, settings.name, changes, home)
+    if code == 0:
+        _summary(settings.curation.prompt_set, home)
+    sys.exit(code)
+
+
+def _absolute(source: str) -> str:
+    return source if source == "builtin" else str(Path(source).expanduser().resolve())
+
+
+def _dagster(module: str, arguments: list[str], profile: str, changes: dict[str, Any], home: Home) -> int:
+    """Run Dagster as a process of its own, which ends with this one; Ctrl-C reaches it as well."""
+    from kimi_pipeline.jobs import die_with_parent
+
+    if not (CHECKOUT / "assets").is_dir():
+        raise UserError("this needs the checkout (assets/ and resources/): start it there, installed with make install")
+    command = [sys.executable, "-m", module, *arguments]
+    environment = os.environ | {
+        "KIMI_PROFILE": profile,
+        "KIMI_SET": json.dumps(changes),
+        "KIMI_HOME": str(home.root),
+        "PYTHONUNBUFFERED": "1",
+    }
+    process = subprocess.Popen(command, cwd=CHECKOUT, env=environment, preexec_fn=die_with_parent)  # noqa: PLW1509
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue  # the child has had the signal too; its end is ours
+
+
+def _summary(prompt_set: str, home: Home) -> None:
+    from kimi_pipeline.audit.results import results as read_results
+    from kimi_pipeline.audit.sets import versions
+
+    lake = open_lake()
+    if any(row["set"] == prompt_set for row in versions(lake)):
+        print_funnel(lake, prompt_set)
+    found = read_results(lake)
+    if found:
+        click.echo()
+        print_results(found)
+    click.echo(
+        f"\nState is under {home.root}. Look further: `make ui`, `kimi-pipeline sets`, `kimi-pipeline explain ID`."
+    )
+
+
+@main.command()
+@click.option("--profile", help="The profile whose settings the UI's runs start from")
+@click.option("--port", type=int, default=3000, show_default=True)
+def ui(profile: str | None, port: int) -> None:
+    """The Dagster UI on loopback, with its daemon (schedules, sensors, queued runs)."""
+    from kimi_pipeline.profiles import load_profile
+
+    changes = json.loads(os.environ.get("KIMI_SET") or "{}")
+    settings = load_profile(profile, changes)
+    sys.exit(_dagster("assets.ui", ["--port", str(port)], settings.name, changes, Home.from_env().prepare()))
+
+
+@main.command()
+@click.option("--profile", help="The profile to check for")
+@as_json
+def doctor(profile: str | None, as_json: bool) -> None:
+    """What this machine can run, and what to install for the rest."""
+    from dataclasses import asdict
+
+    from kimi_pipeline.doctor import examine
+    from kimi_pipeline.profiles import load_profile
+
+    findings = examine(load_profile(profile), Home.from_env())
+    rows = [
+        {"ok": {True: "yes", False: "NO", None: "-"}[f.ok], "what": f.what, "detail": f.detail, "fix": f.fix}
+        for f in findings
+    ]
+    emit([asdict(f) for f in findings], as_json, lambda: show(rows))
+    sys.exit(NO if any(f.ok is False for f in findings) else 0)
+
+
+@main.command()
+@click.argument("profile", required=False)
+@as_json
+def settings(profile: str | None, as_json: bool) -> None:
+    """Every setting of a profile with its value and meaning."""
+    from kimi_pipeline.profiles import load_profile
+    from kimi_pipeline.profiles.profile import describe_settings
+
+    values = load_profile(profile).settings()
+    rows = []
+    for line in describe_settings():
+        field, _, meaning = line.partition(" (")
+        section, leaf = field.split(".")
+        rows.append({"field": field, "value": values[section][leaf], "meaning": meaning.split("): ", 1)[1]})
+    emit(values, as_json, lambda: show(rows, f"profile {values['name']}: {values['description']}"))
+
+
+@main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def sandbox(arguments: tuple[str, ...]) -> None:
+    """Untrusted programs: doctor, run, abuse, bench (`sandbox COMMAND --help`)."""
+    from kimi_pipeline.sandbox_door import command
+
+    sys.exit(command(list(arguments)))

@@ -1,0 +1,226 @@
+"""The sections of a profile: every field with its meaning, its range and its default.
+
+Belongs here: the fields. Does not belong here: reading a profile and overriding its fields (`profile.py`), what a
+setting does. A field that the report fixes carries its section; the defaults are the report's wherever it gives a number.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+
+
+class Section(BaseModel):
+    """A part of a profile. Unknown fields are errors, values are checked, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Corpora(Section):
+    sources: list[str] = Field(["builtin"], description="Source files (.toml), or data files (.jsonl, .json, .parquet)")
+    limit: int | None = Field(None, ge=1, description="Read at most this many rows in all; empty: everything")
+    max_text_bytes: int = Field(1_000_000, ge=1_000, description="A longer prompt or answer is quarantined as too_long")
+    held_out_share: Share = Field(0.2, description="Share of built-in problems, by hash, that no training may see")
+    problems_per_family: Count = Field(500, description="Rows that each built-in family writes into the corpus")
+    evaluation_problems: Count = Field(1200, description="Held-out problems that checkpoints are evaluated on")
+
+
+class Model(Section):
+    kind: Literal["tiny", "folder"] = Field("tiny", description="tiny: trained here from scratch; folder: yours")
+    path: str | None = Field(None, description="The model's folder in Hugging Face format (kind = folder)")
+    layers: Annotated[int, Field(ge=1, le=48)] = Field(3, description="Layers of the tiny model")
+    width: Annotated[int, Field(ge=32, le=4096)] = Field(64, description="Hidden size of the tiny model")
+    heads: Annotated[int, Field(ge=1, le=64)] = Field(4, description="Attention heads of the tiny model, 32 wide each")
+    window: Annotated[int, Field(ge=128, le=262_144)] = Field(256, description="Longest sequence, in tokens")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of weights and activations")
+
+
+class Inference(Section):
+    carrier: Literal["vllm", "endpoint"] = Field(
+        "vllm", description="Who samples: vLLM in-process, or an HTTP endpoint"
+    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where vLLM runs")
+    max_num_seqs: Count = Field(256, description="Sequences that decode together")
+    kv_cache_gib: Annotated[float, Field(gt=0, le=4096)] = Field(
+        1, description="Memory of the key-value cache on a CPU, GiB"
+    )
+    gpu_memory_share: Share = Field(0.4, description="Share of a GPU's memory that vLLM may take beside the trainer")
+    tensor_parallel: Count = Field(1, description="Ranks that share one vLLM model")
+    threads: Count = Field(2, description="CPU threads of sampling and training")
+    endpoint_url: str | None = Field(
+        None, description="Base URL of an OpenAI-compatible endpoint (http://host:port/v1)"
+    )
+    endpoint_model: str | None = Field(None, description="Model name that the endpoint serves")
+    endpoint_key_env: str | None = Field(None, description="Name of the environment variable that holds the key")
+    endpoint_concurrency: Count = Field(16, description="Requests in flight at the endpoint")
+    endpoint_retries: Annotated[int, Field(ge=0, le=100)] = Field(
+        6, description="Tries again after 429, 5xx or a dropped answer"
+    )
+    endpoint_timeout_s: Annotated[float, Field(gt=0)] = Field(120, description="Seconds to wait for one answer")
+    price_per_million_tokens: Annotated[float, Field(ge=0)] = Field(0, description="Price of a million output tokens")
+
+
+class Curation(Section):
+    prompt_set: str = Field("laptop", description="Recipe of the prompt set that RL trains on")
+    template: Literal["tiny", "chat"] = Field("tiny", description="Wording of the prompts: terse, or for chat models")
+    samples: Count = Field(10, description="Answers a problem for its pass rate [2.1]")
+    temperature: Temperature = Field(1.0, description="Sampling temperature of those answers: relatively high [2.1]")
+    max_tokens: Count = Field(120, description="Longest answer, in tokens")
+    guesses: Count = Field(8, description="Guesses without reasoning; right within them and the prompt goes [2.1]")
+    guess_temperature: Temperature = Field(1.0, description="Sampling temperature of the guesses")
+    guess_max_tokens: Count = Field(16, description="Longest guess, in tokens")
+    min_pass_rate: Share = Field(
+        0.0, description="Problems with a pass rate at or below it are hopeless (see keep_unsolved)"
+    )
+    max_pass_rate: Share = Field(1.0, description="Problems with a pass rate at or above it are trivial")
+    keep_unsolved: bool = Field(True, description="Keep problems that no sample solved: they are hard, not refused")
+    max_size: int | None = Field(None, ge=1, description="Largest size of a prompt set; empty: all that pass")
+
+
+class Sft(Section):
+    clean_examples: int = Field(
+        20_000, ge=0, description="Clean worked solutions, trained first; 0 takes the model as given"
+    )
+    noisy_examples: int = Field(8_000, ge=0, description="Worked solutions with slips and checks, trained second")
+    guess_share: Share = Field(
+        0.15, description="Share of examples in the answer-only format: guessing is a measured skill"
+    )
+    batch_tokens: Count = Field(4096, description="Tokens of a packed batch")
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(2e-3, description="Peak learning rate, decays by cosine")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon (ZeRO stage 0 only) learns faster from scratch"
+    )
+    zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(1, description="DeepSpeed ZeRO stage")
+    epochs: Count = Field(1, description="Passes over the examples")
+    max_held_out_loss: Annotated[float, Field(gt=0)] = Field(
+        0.5, description="A higher held-out loss (nats a token) stops the lineage"
+    )
+
+
+class Rl(Section):
+    iterations: Count = Field(80, description="Rounds of rollout and training [2.3]")
+    prompts: Count = Field(32, description="Problems an iteration")
+    samples: Annotated[int, Field(ge=2)] = Field(8, description="Responses a problem, k")
+    temperature: Temperature = Field(1.0, description="Sampling temperature of rollouts")
+    max_tokens: Count = Field(120, description="Longest response, in tokens")
+    segment_tokens: int | None = Field(
+        None, ge=1, description="Tokens a response may grow by in an iteration [2.6.2]; empty: to its end"
+    )
+    max_staleness: Annotated[int, Field(ge=0)] = Field(
+        8, description="Segments sampled more iterations ago are context alone, not in the loss"
+    )
+    repetition_tokens: Annotated[int, Field(ge=0)] = Field(
+        0, description="Longest pattern that counts as repetition and ends a response early; 0 is off [2.6.2]"
+    )
+    repetition_times: Annotated[int, Field(ge=2)] = Field(8, description="How often in a row the pattern must come")
+    reward: Literal["rules", "random"] = Field(
+        "rules", description="rules: the verdict; random: a coin flip in its place, a control that must not learn"
+    )
+    reward_seconds: Annotated[float, Field(gt=0)] = Field(
+        60, description="Longest wait for one group's reward; then once more, then the group is excluded"
+    )
+    phase_seconds: Annotated[float, Field(gt=0)] = Field(
+        1800, description="A rank that stays longer in one phase is taken for hung: the job stops and names it"
+    )
+    kept_iterations: Count = Field(3, description="Iteration checkpoints that stay, to resume from")
+    changed_set: Literal["refuse", "restart"] = Field(
+        "refuse", description="When the prompt set changed under an unfinished run: say how, or start the run anew"
+    )
+    tau: Annotated[float, Field(gt=0)] = Field(
+        0.3, description="Weight of the KL to the iteration's reference policy [2.3.1]"
+    )
+    baseline: Literal["mean", "log_mean_exp"] = Field("mean", description="Estimate of tau log Z [2.3.1]")
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
+        4e-4, description="Learning rate of the policy, independent of tau"
+    )
+    warm_up: Annotated[int, Field(ge=0)] = Field(
+        5, description="Iterations over which the learning rate rises; the report is silent"
+    )
+    mini_steps: Count = Field(4, description="Optimizer steps an iteration; with one the regulariser has no gradient")
+    objective: Literal["mirror_descent", "rest", "grpo"] = Field(
+        "mirror_descent", description="The loss: the report's, or one of its rivals for comparison"
+    )
+    clip: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="Objective grpo alone: token ratios beyond 1 +- clip earn nothing more"
+    )
+    loss_on: Literal["current", "all"] = Field(
+        "current", description="Segments of a partial rollout in the loss: the last one, or all [2.6.2]"
+    )
+    length_weight: Annotated[float, Field(ge=0, lt=2)] = Field(
+        0.0, description="Weight of the length reward [2.3.3]; 0 is off; below 2 right stays above wrong"
+    )
+    length_from: Count = Field(
+        20, description="First iteration with the length reward, at once in full: its warm-up [2.3.3]"
+    )
+    repetition_penalty: Share = Field(
+        0.0, description="Taken off the reward of a response that was stopped for repeating itself; 0 is off [2.6.2]"
+    )
+    sampling: Literal["uniform", "curriculum", "prioritized"] = Field(
+        "uniform", description="Which problems an iteration takes [2.3.4]"
+    )
+    curriculum_from: Count = Field(
+        24, description="First iteration of the curriculum's second part, with hard problems alone [2.3.4, figure 9]"
+    )
+    hard_below: Share = Field(0.3, description="A problem is hard at this pass rate or below; the report is silent")
+    prior_strength: Annotated[float, Field(ge=0)] = Field(
+        10.0, description="Samples that a problem's first pass rate counts as when its success rate is estimated"
+    )
+    evidence_kept: Share = Field(
+        0.5, description="Share of a problem's earlier evidence that remains when new comes in: the policy changes"
+    )
+    priority_floor: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.05, description="Smallest priority of a problem, so that solved ones return; 1 is uniform"
+    )
+    unsolved_patience: Count = Field(
+        64, description="Tries in a row without success after which a problem's priority falls, as one over the tries"
+    )
+    reset_optimizer: bool = Field(True, description="Forget the optimizer's moments at each iteration [2.3.1]")
+    max_grad_norm: Annotated[float, Field(gt=0)] = Field(1.0, description="Gradient norms above it are scaled down")
+    micro_batch_tokens: Count = Field(
+        8192, description="Tokens of a forward pass, padding included; bounds memory, changes no result"
+    )
+    zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(1, description="DeepSpeed ZeRO stage")
+    ranks: Count = Field(1, description="Processes of the training job; on GPUs, one a GPU")
+    sleep_level: Literal[0, 1, 2] = Field(
+        0,
+        description="On GPUs, while the trainer works vLLM gives back: 0 nothing, 1 its cache, 2 its weights too [2.6.3]",
+    )
+    offload_trainer: bool = Field(
+        False, description="Optimizer state goes to the host while vLLM samples (ZeRO stage 1 or 2) [2.6.3]"
+    )
+    max_logprob_gap: Annotated[float, Field(gt=0)] = Field(
+        1e-4, description="Largest gap of sampler and trainer log-probs; more stops the job"
+    )
+
+
+class Evaluation(Section):
+    samples: Count = Field(1, description="Answers a problem at temperature 1")
+    max_tokens: Count = Field(120, description="Longest answer, in tokens")
+
+
+class Sandbox(Section):
+    backend: Literal["auto", "docker", "bubblewrap"] = Field(
+        "auto", description="Where untrusted programs run; auto: an engine if there is one, else bubblewrap"
+    )
+    engine: str | None = Field(None, description="URL of the container engine; empty: DOCKER_HOST or the usual socket")
+    image: str | None = Field(None, description="Image that programs run in; empty: the one that sandbox.image makes")
+    runtime: str | None = Field(None, description="The engine's runtime (runc, crun, runsc); empty: its default")
+    root: str | None = Field(None, description="Root file system of bubblewrap's rooms; empty: the machine's own /usr")
+    packages: str | None = Field(None, description="Folder of Python packages that programs may import, read-only")
+    pool_size: Count = Field(2, description="Workers that are kept warm; each serves one submission")
+    allow_no_cgroup: bool = Field(
+        False, description="Let bubblewrap run without control groups: nothing then bounds all processes together"
+    )
+
+
+class Limits(Section):
+    commit_seconds: Annotated[float, Field(gt=0, le=10)] = Field(
+        10, description="Samples are committed at least this often"
+    )
+    commit_samples: Annotated[int, Field(ge=1, le=500)] = Field(500, description="and at least after so many")
+    workers: Count = Field(2, description="Processes that map over shards")

@@ -1,0 +1,39 @@
+"""The data model: every table of the lake, its columns, its key and its schema version.
+
+Belongs here: declarations, a module a room of the house. Does not belong here: reading and writing (`lake.py`), who
+fills a table (its stage).
+"""
+
+from __future__ import annotations
+
+from kimi_pipeline.tables.corpus import EVALUATION_PROBLEMS, PROBLEMS, QUARANTINE
+from kimi_pipeline.tables.curation import CONTAMINATION, DIFFICULTY, DUPLICATES, EVALUABILITY, GUESSABILITY, TAGS
+from kimi_pipeline.tables.declare import Table
+from kimi_pipeline.tables.lineage import LEDGER, PROMPT_SET, PROMPT_SET_VERSIONS, RESULTS, STAGES
+from kimi_pipeline.tables.rl import ROLLOUTS, SEGMENTS, SUCCESS_RATES
+from kimi_pipeline.tables.sampling import SAMPLES
+
+__all__ = [
+    "CONTAMINATION",
+    "DIFFICULTY",
+    "DUPLICATES",
+    "EVALUABILITY",
+    "EVALUATION_PROBLEMS",
+    "GUESSABILITY",
+    "LEDGER",
+    "PROBLEMS",
+    "PROMPT_SET",
+    "PROMPT_SET_VERSIONS",
+    "QUARANTINE",
+    "RESULTS",
+    "ROLLOUTS",
+    "SAMPLES",
+    "SEGMENTS",
+    "STAGES",
+    "SUCCESS_RATES",
+    "TABLES",
+    "TAGS",
+    "Table",
+]
+
+TABLES: dict[str, Table] = {value.name: value for value in list(globals().values()) if isinstance(value, Table)}

@@ -1,0 +1,82 @@
+"""Tables of curation [2.1]: a verdict a problem and rule, pass rates, guesses."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from kimi_pipeline.tables.declare import table
+
+VERDICT = [
+    ("problem_id", pa.string()),
+    ("verdict", pa.string()),
+    ("reason_code", pa.string()),
+    ("evidence", pa.string()),
+    ("rule_version", pa.string()),
+]
+"""Columns of a verdict on a problem."""
+
+DUPLICATES = table(
+    "duplicates",
+    "source source_row",
+    [
+        ("source", pa.string()),
+        ("source_row", pa.string()),
+        ("problem_id", pa.string()),
+        ("kind", pa.string()),
+        ("kept_source", pa.string()),
+        ("kept_row", pa.string()),
+        ("rule_version", pa.string()),
+    ],
+)
+"""Rows that repeat another row, and which row stands for the problem."""
+
+TAGS = table(
+    "tags",
+    "problem_id",
+    [
+        ("problem_id", pa.string()),
+        ("domain", pa.string()),
+        ("discipline", pa.string()),
+        ("language", pa.string()),
+        ("confidence", pa.float64()),
+        ("origin", pa.string()),
+        ("rule_version", pa.string()),
+    ],
+)
+
+EVALUABILITY = table("evaluability", "problem_id", VERDICT)
+
+CONTAMINATION = table("contamination", "problem_id", VERDICT)
+
+DIFFICULTY = table(
+    "difficulty",
+    "problem_id checkpoint template",
+    [
+        ("problem_id", pa.string()),
+        ("checkpoint", pa.string()),
+        ("template", pa.string()),
+        ("n", pa.int64()),
+        ("correct", pa.int64()),
+        ("excluded", pa.int64()),
+        ("pass_rate", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+    ],
+)
+"""Pass rate of a problem under a checkpoint, with its Wilson interval; `excluded` samples have no verdict."""
+
+GUESSABILITY = table(
+    "guessability",
+    "problem_id checkpoint template",
+    [
+        ("problem_id", pa.string()),
+        ("checkpoint", pa.string()),
+        ("template", pa.string()),
+        ("attempts", pa.int64()),
+        ("excluded", pa.int64()),
+        ("hit_at", pa.int64()),
+        ("hit_sample_id", pa.string()),
+        ("by_chance", pa.float64()),
+    ],
+)
+"""`hit_at` is the 1-based attempt that was right (null: none); `by_chance` what the answers' distribution alone gives."""

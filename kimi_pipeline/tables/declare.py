@@ -1,0 +1,34 @@
+"""What a table is: `Table`, the types that columns share, and `table`, which every declaration calls.
+
+Belongs here: the type alone. Does not belong here: any table.
+A column in `volatile` says who and when; digests leave it out, so that equal content has an equal digest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+STRINGS = pa.list_(pa.string())
+LABELS = pa.map_(pa.string(), pa.string())
+IMAGES = pa.list_(pa.struct([("media_type", pa.string()), ("data", pa.binary())]))
+SUBMISSIONS = pa.list_(pa.struct([("language", pa.string()), ("program", pa.string()), ("verdict", pa.string())]))
+TIME = pa.timestamp("us", tz="UTC")
+WHEN = [("run_id", pa.string()), ("created_at", TIME)]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Delta table. `key` names the columns that identify a row; append-only tables may repeat theirs over time."""
+
+    name: str
+    key: tuple[str, ...]
+    schema: pa.Schema
+    partition_by: tuple[str, ...] = ()
+    version: int = 1
+    volatile: tuple[str, ...] = ("run_id", "created_at")
+
+
+def table(name: str, key: str, columns: list[tuple[str, pa.DataType]], partition_by: tuple[str, ...] = ()) -> Table:
+    return Table(name, tuple(key.split()), pa.schema([pa.field(n, t) for n, t in [*columns, *WHEN]]), partition_by)
