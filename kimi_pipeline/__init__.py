@@ -18,3 +18,21 @@ The map, from the door down; a module imports only from what stands below it:
 
 Dagster is nowhere below this line: `assets/` and `resources/` stand above, `sandbox/` beside it.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kimi_pipeline.audit.opened import OpenedSet
+
+__all__ = ["open_set"]
+
+
+def open_set(name: str, home: Path | str | None = None) -> OpenedSet:
+    """A version of a prompt set (`NAME@VERSION`, or the newest of `NAME`) with `.arrow()`, `.dataset()` and `.manifest`."""
+    from kimi_pipeline.audit.opened import open_set as opened
+
+    return opened(name, home)

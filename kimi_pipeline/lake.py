@@ -204,7 +204,8 @@ class Lake:
         """
         files = self.delta(table, version).file_uris() if self.exists(table) else []
         if not files:
-            db.register(table.name, table.schema.empty_table())
+            db.register(f"empty_{table.name}", table.schema.empty_table())
+            db.execute(f"create view {table.name} as select * from main.empty_{table.name}")
             return
         listed = ", ".join(f'"{name}"' for name in table.schema.names)
         quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
@@ -212,6 +213,16 @@ class Lake:
             f"create view {table.name} as select {listed} from "
             f"read_parquet([{quoted}], hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
         )
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that knows every table under its name in the schema `lake`."""
+        with self.connection() as db:
+            db.execute("create schema lake; set schema = 'lake'")
+            for table in TABLES.values():
+                self._open(db, table)
+            db.execute("set schema = 'main'")
+            yield db
 
     @staticmethod
     def connection() -> duckdb.DuckDBPyConnection:

@@ -135,3 +135,21 @@ def _print_rollouts(found: list[dict[str, Any]]) -> None:
             fg="green" if row["status"] == "correct" else None,
         )
         click.echo("      " + row["response"].replace("\n", "\n      "))
+
+
+@main.command()
+@click.argument("text", required=False)
+@click.option("--schema", is_flag=True, help="The views and their columns")
+@as_json
+def sql(text: str | None, schema: bool, as_json: bool) -> None:
+    """A reading query over problems, samples, difficulty, ledger and prompt_set: kimi-pipeline sql "select ..."."""
+    from kimi_pipeline.audit.views import VIEWS, query
+
+    if schema or text is None:
+        told = {name: {"about": view.about, "columns": view.columns} for name, view in VIEWS.items()}
+        rows = [{"view": n, "column": c, "meaning": m} for n, view in VIEWS.items() for c, m in view.columns.items()]
+        emit(told, as_json, lambda: show(rows))
+        return
+    columns, found = query(open_lake(), text)
+    records = [dict(zip(columns, row, strict=True)) for row in found]
+    emit(records, as_json, lambda: show(records) if records else click.echo("no rows"))

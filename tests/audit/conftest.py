@@ -1,0 +1,5 @@
+"""Audits read what a real curation run wrote: the same run on a scripted model that `tests/curation` uses."""
+
+from tests.curation.conftest import curation
+
+__all__ = ["curation"]
