@@ -16,7 +16,7 @@ from kimi_pipeline.profiles import Profile
 
 EVERYDAY: dict[str, tuple[str, ...]] = {
     "corpus": ("corpora.sources", "corpora.limit", "corpora.problems_per_family", "corpora.max_text_bytes"),
-    "evaluation_problems": ("corpora.evaluation_problems",),
+    "evaluation_problems": ("corpora.evaluation_problems", "corpora.evaluation_sets"),
     "base_checkpoint": ("model.kind", "model.path", "model.layers", "model.width"),
     "sft_corpus": ("sft.clean_examples", "sft.noisy_examples", "sft.guess_share"),
     "sft_checkpoint": ("sft.learning_rate", "sft.epochs", "sft.max_held_out_loss"),

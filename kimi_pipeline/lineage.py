@@ -5,7 +5,8 @@ Belongs here: the list. Does not belong here: what a stage does (its own module)
 
 from __future__ import annotations
 
-from kimi_pipeline.corpora.ingest import CORPUS, EVALUATION_PROBLEMS
+from kimi_pipeline.corpora.evaluation_sets import EVALUATION_PROBLEMS
+from kimi_pipeline.corpora.ingest import CORPUS
 from kimi_pipeline.curation.accounts import DECISION_LEDGER
 from kimi_pipeline.curation.contamination import CONTAMINATION
 from kimi_pipeline.curation.difficulty import DIFFICULTY

@@ -26,6 +26,12 @@ from kimi_pipeline.home import CHECKOUT, Home
     "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a setting: --set rl.iterations=40"
 )
 @click.option("--source", "sources", multiple=True, help="A corpus: a .jsonl or .parquet file, or a .toml source file")
+@click.option(
+    "--evaluation-set",
+    "evaluation_sets",
+    multiple=True,
+    help="A set that no prompt set may hold, given like a --source",
+)
 @click.option("--model", help="A Hugging Face model folder")
 @click.option("--endpoint", help="Base URL of an OpenAI-compatible endpoint that samples instead of vLLM in-process")
 @click.option("--endpoint-model", help="The model's name at that endpoint")
@@ -37,6 +43,7 @@ def run(
     profile: str | None,
     overrides: tuple[str, ...],
     sources: tuple[str, ...],
+    evaluation_sets: tuple[str, ...],
     model: str | None,
     endpoint: str | None,
     endpoint_model: str | None,
@@ -52,6 +59,8 @@ def run(
     changes |= dict(parse_override(text) for text in overrides)
     if sources:
         changes["corpora.sources"] = [_absolute(source) for source in sources]
+    if evaluation_sets:
+        changes["corpora.evaluation_sets"] = [_absolute(entry) for entry in evaluation_sets]
     if model:
         changes |= {"model.kind": "folder", "model.path": str(Path(model).expanduser().resolve())}
     if endpoint:

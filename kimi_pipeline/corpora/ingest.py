@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from kimi_pipeline import tables
-from kimi_pipeline.corpora.builtin import EVALUATION_SET, evaluation_problems, read_builtin
+from kimi_pipeline.corpora.builtin import read_builtin
 from kimi_pipeline.corpora.normalise import Refusal, normalise
 from kimi_pipeline.corpora.sources import RawRow, Source, check_fields, load_sources, read_rows
 from kimi_pipeline.digests import digest
@@ -112,51 +112,23 @@ def _read(source: Source, context: Context, limit: int | None) -> tuple[list[Pro
         if isinstance(result, Problem):
             good.append(result)
             continue
-        planted = raw.planted
-        if planted is None and raw.values is not None and source.fields.planted:
-            planted = raw.values.get(source.fields.planted)
-        bad.append(
-            {
-                "source": source.name,
-                "source_row": raw.row,
-                "reason_code": str(result.reason),
-                "detail": result.detail[:500],
-                "raw": raw.raw[:RAW_KEPT_BYTES],
-                "planted": planted,
-            }
-        )
+        bad.append(quarantine_row(source, raw, result))
     return good, bad, len(good) + len(bad)
 
 
-def write_evaluation_problems(context: Context) -> Outcome:
-    """The built-in held-out problems, as an evaluation set."""
-    rows = [
-        {
-            "evaluation_set": EVALUATION_SET,
-            "problem_id": p.problem_id,
-            "prompt": p.prompt,
-            "answer": p.answer,
-            "answer_kind": p.answer_kind,
-            "domain": p.domain,
-            "labels": list(p.labels.items()),
-        }
-        for p in evaluation_problems(context.profile)
-    ]
-    where = f"evaluation_set = '{EVALUATION_SET}'"
-    context.lake.replace(
-        tables.EVALUATION_PROBLEMS, rows, where=where, run_id=context.run_id, reason="evaluation problems"
-    )
-    trained = context.lake.rows(
-        "select count(distinct p.problem_id) n from problems p join evaluation_problems e using (problem_id) "
-        "where e.evaluation_set = ? and p.planted is distinct from 'evaluation_copy'",
-        [EVALUATION_SET],
-    )
-    return Outcome(
-        data_version=context.lake.digest(tables.EVALUATION_PROBLEMS, where=[("evaluation_set", "=", EVALUATION_SET)]),
-        figures={"problems": len(rows), "overlap_with_corpus": trained[0]["n"]},
-        outputs={"evaluation_set": EVALUATION_SET},
-        preview=[{"prompt": r["prompt"], "answer": r["answer"], "domain": r["domain"]} for r in rows[:5]],
-    )
+def quarantine_row(source: Source, raw: RawRow, refusal: Refusal) -> dict[str, Any]:
+    """The row of the `quarantine` table: why, and enough of the row's bytes to find it in the source."""
+    planted = raw.planted
+    if planted is None and raw.values is not None and source.fields.planted:
+        planted = raw.values.get(source.fields.planted)
+    return {
+        "source": source.name,
+        "source_row": raw.row,
+        "reason_code": str(refusal.reason),
+        "detail": refusal.detail[:500],
+        "raw": raw.raw[:RAW_KEPT_BYTES],
+        "planted": planted,
+    }
 
 
 CORPUS = Stage(
@@ -167,20 +139,5 @@ CORPUS = Stage(
     settings=_settings,
     code=("kimi_pipeline.corpora.sources", "kimi_pipeline.corpora.normalise", "kimi_pipeline.problems", __name__),
     tables=(tables.PROBLEMS, tables.QUARANTINE),
-    kinds=("python", "deltalake"),
-)
-
-EVALUATION_PROBLEMS = Stage(
-    name="evaluation_problems",
-    description="Held-out problems that checkpoints are measured on",
-    group="corpora",
-    compute=write_evaluation_problems,
-    upstream=("corpus",),
-    settings=lambda context: {
-        "n": context.profile.corpora.evaluation_problems,
-        "held_out_share": context.profile.corpora.held_out_share,
-    },
-    code=("kimi_pipeline.corpora.builtin",),
-    tables=(tables.EVALUATION_PROBLEMS,),
     kinds=("python", "deltalake"),
 )

@@ -23,6 +23,9 @@ class Section(BaseModel):
 
 class Corpora(Section):
     sources: list[str] = Field(["builtin"], description="Source files (.toml), or data files (.jsonl, .json, .parquet)")
+    evaluation_sets: list[str] = Field(
+        [], description="Public evaluation sets, given like sources: no prompt set may hold their problems"
+    )
     limit: int | None = Field(None, ge=1, description="Read at most this many rows in all; empty: everything")
     max_text_bytes: int = Field(1_000_000, ge=1_000, description="A longer prompt or answer is quarantined as too_long")
     held_out_share: Share = Field(0.2, description="Share of built-in problems, by hash, that no training may see")

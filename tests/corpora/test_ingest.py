@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kimi_pipeline import tables
-from kimi_pipeline.corpora.ingest import CORPUS, EVALUATION_PROBLEMS
+from kimi_pipeline.corpora.ingest import CORPUS
 from kimi_pipeline.corpora.normalise import Refusal, answer_kind, final_answer, normalise
 from kimi_pipeline.corpora.sources import Fields, Source, load_sources, parse_line
 from kimi_pipeline.errors import UserError
@@ -163,13 +163,6 @@ def test_the_limit_holds_over_all_sources(make_context: Callable[..., Context], 
     context = ingest(make_context, *files, corpora__limit=10)
     counts = context.lake.rows("select source, count(*) n from problems group by 1 order by 1")
     assert counts == [{"source": "a", "n": 8}, {"source": "b", "n": 2}]
-
-
-def test_evaluation_problems_are_held_out(make_context: Callable[..., Context]) -> None:
-    context = make_context(corpora__problems_per_family=60, corpora__evaluation_problems=90)
-    for stage in (CORPUS, EVALUATION_PROBLEMS):
-        outcome = run_stage(stage, context, {"corpus": CORPUS})
-    assert outcome.figures == {"problems": 90, "overlap_with_corpus": 0}
 
 
 @given(
