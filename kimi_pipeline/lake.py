@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +26,12 @@ from kimi_pipeline.errors import UserError
 from kimi_pipeline.tables import TABLES, Table
 
 SCHEMA_VERSION = "schema version {}"  # kept as the table's description
+MEMORY = "1000MB"  # of one query; what does not fit goes to temporary files
+BATCH_ROWS = 20_000  # of a streamed result
 APPEND_TRIES = 20  # appends to one table never conflict in Delta; the tries cover a racing creation of it
+
+
+Parameters = Sequence[Any] | dict[str, Any]  # of a query: in the order of its `?`, or by the names after its `$`
 
 
 def now() -> datetime:
@@ -89,14 +96,20 @@ class Lake:
             self._write(table, data, mode="append", run_id=run_id, reason=reason)
             return data.num_rows
         content = [name for name in table.schema.names if name not in table.volatile]
-        stored = self.read(table, columns=content)
         listed = ", ".join(f'"{name}"' for name in content)
+        keys = ", ".join(f'"{name}"' for name in table.key)
         same = " and ".join(f'n."{name}" is not distinct from o."{name}"' for name in content)
         with self.connection() as db:
+            self._open(db, table)
             db.register("new_rows", data)
+            # Only the rows with a key of ours are taken out of the table, which may be far larger than what comes in.
+            stored = db.sql(f"select {listed} from {table.name} semi join new_rows using ({keys})").to_arrow_table()
+            if not stored.num_rows:
+                self._write(table, data, mode="append", run_id=run_id, reason=reason)
+                return data.num_rows
             db.register("old_rows", stored)
             changed = db.sql(
-                f"select n.* from new_rows n where not exists (select 1 from (select {listed} from old_rows) o where {same})"
+                f"select n.* from new_rows n where not exists (select 1 from old_rows o where {same})"
             ).to_arrow_table()
         if not changed.num_rows:
             return 0
@@ -127,9 +140,51 @@ class Lake:
             where = None
         self._write(table, data, mode="overwrite", predicate=where, run_id=run_id, reason=reason)
 
-    def _write(self, table: Table, data: pa.Table, *, run_id: str, reason: str, **options: Any) -> None:
+    def append_query(
+        self, table: Table, query: str, parameters: Parameters = (), *, run_id: str, reason: str, **extra: pa.Table
+    ) -> int:
+        """Commit the rows that a query gives, batch by batch: memory does not grow with them. Returns how many."""
+        batches = self.stream(query, parameters, **extra)
+        first = next(batches, None)
+        if first is None:
+            return 0
+        return self._commit(table, itertools.chain([first], batches), run_id, reason, mode="append")
+
+    def replace_query(
+        self,
+        table: Table,
+        query: str,
+        parameters: Parameters = (),
+        *,
+        where: str | None,
+        run_id: str,
+        reason: str,
+        **extra: pa.Table,
+    ) -> int:
+        """Overwrite the rows that match `where`, as `replace` does, with those that a query gives. Returns how many."""
+        batches = self.stream(query, parameters, **extra)
+        where = where if self.exists(table) else None
+        return self._commit(table, batches, run_id, reason, mode="overwrite", predicate=where)
+
+    def _commit(self, table: Table, batches: Iterable[pa.Table], run_id: str, reason: str, **options: Any) -> int:
+        written = 0
+
+        def stamped() -> Iterator[pa.RecordBatch]:
+            nonlocal written
+            for batch in batches:
+                written += batch.num_rows
+                yield from self.arrow(table, batch, run_id).to_batches()
+
+        reader = pa.RecordBatchReader.from_batches(table.schema, stamped())
+        self._write(table, reader, run_id=run_id, reason=reason, **options)
+        return written
+
+    def _write(
+        self, table: Table, data: pa.Table | pa.RecordBatchReader, *, run_id: str, reason: str, **options: Any
+    ) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
-        for attempt in range(APPEND_TRIES):
+        tries = APPEND_TRIES if isinstance(data, pa.Table) else 1  # a stream is read once
+        for attempt in range(tries):
             try:
                 with self._room(table):
                     write_deltalake(
@@ -143,7 +198,7 @@ class Lake:
                     )
                 return
             except CommitFailedError:
-                if attempt == APPEND_TRIES - 1:
+                if attempt == tries - 1:
                     raise
 
     @contextlib.contextmanager
@@ -167,11 +222,10 @@ class Lake:
         """Rows in the table's schema; `run_id` and `created_at` are filled in where they are missing."""
         if isinstance(rows, pa.Table):
             if "run_id" not in rows.column_names:
-                rows = rows.append_column("run_id", pa.array([run_id] * rows.num_rows, pa.string()))
+                rows = rows.append_column("run_id", pa.repeat(run_id, rows.num_rows))
             if "created_at" not in rows.column_names:
-                rows = rows.append_column(
-                    "created_at", pa.array([now()] * rows.num_rows, table.schema.field("created_at").type)
-                )
+                when = pa.scalar(now(), table.schema.field("created_at").type)
+                rows = rows.append_column("created_at", pa.repeat(when, rows.num_rows))
             return rows.select(table.schema.names).cast(table.schema)
         stamp = {"run_id": run_id, "created_at": now()}
         return pa.Table.from_pylist([stamp | row for row in rows], schema=table.schema)
@@ -226,20 +280,40 @@ class Lake:
 
     @staticmethod
     def connection() -> duckdb.DuckDBPyConnection:
-        """An in-memory DuckDB that neither installs nor loads extensions."""
-        return duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false", "TimeZone": "UTC"})
+        """An in-memory DuckDB that neither installs nor loads extensions; what exceeds `MEMORY` goes to temporary files."""
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": "false",
+            "TimeZone": "UTC",
+            "memory_limit": MEMORY,
+            "temp_directory": str(Path(tempfile.gettempdir()) / "kimi-pipeline-duckdb"),
+        }
+        return duckdb.connect(":memory:", config=config)
 
-    def sql(self, query: str, parameters: Sequence[Any] = (), **extra: pa.Table) -> pa.Table:
+    def sql(self, query: str, parameters: Parameters = (), **extra: pa.Table) -> pa.Table:
         """Run a query over the tables by their names (only those that the query names are opened) and `extra` tables."""
         with self.connection() as db:
             self._open_named(db, query, extra)
-            return db.sql(query, params=list(parameters)).to_arrow_table()
+            return db.sql(query, params=parameters).to_arrow_table()
 
-    def rows(self, query: str, parameters: Sequence[Any] = (), **extra: pa.Table) -> list[dict[str, Any]]:
+    def stream(
+        self, query: str, parameters: Parameters = (), *, rows: int = BATCH_ROWS, **extra: pa.Table
+    ) -> Iterator[pa.Table]:
+        """The same in tables of at most `rows` rows (none is empty), as they are computed, in no promised order unless
+        the query orders them."""
+        with self.connection() as db:
+            if "order by" not in query.lower():
+                db.execute("set preserve_insertion_order = false")
+            self._open_named(db, query, extra)
+            reader = db.sql(query, params=parameters).to_arrow_reader(rows)
+            for batch in reader:
+                if batch.num_rows:
+                    yield pa.Table.from_batches([batch])
+
+    def rows(self, query: str, parameters: Parameters = (), **extra: pa.Table) -> list[dict[str, Any]]:
         """The same as dictionaries (Arrow's own conversion of times would import pandas)."""
         with self.connection() as db:
             self._open_named(db, query, extra)
-            found = db.sql(query, params=list(parameters))
+            found = db.sql(query, params=parameters)
             return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
     def _open_named(self, db: duckdb.DuckDBPyConnection, query: str, extra: dict[str, pa.Table]) -> None:
@@ -252,7 +326,20 @@ class Lake:
     def digest(self, table: Table, where: list[tuple[str, str, Any]] | None = None, version: int | None = None) -> str:
         """The digest of a table's content: sorted rows, volatile columns left out, independent of files and order."""
         names = [name for name in table.schema.names if name not in table.volatile]
-        return table_digest(self.read(table, columns=names, where=where, version=version))
+        listed = ", ".join(f'"{name}"' for name in names)
+        condition = " and ".join(f'"{name}" {operator} ?' for name, operator, _ in where or []) or "true"
+        with self.connection() as db:
+            self._open(db, table, version)
+            content = db.sql(
+                f"select {listed} from {table.name} where {condition}", params=[value for _, _, value in where or []]
+            )
+            return _digest(db, content)
+
+    def query_digest(self, query: str, parameters: Parameters = ()) -> str:
+        """`table_digest` of what a query over the tables gives, without holding it."""
+        with self.connection() as db:
+            self._open_named(db, query, {})
+            return _digest(db, db.sql(query, params=parameters))
 
     def history(self, table: Table) -> list[dict[str, Any]]:
         return self.delta(table).history() if self.exists(table) else []
@@ -269,12 +356,21 @@ class Lake:
 def table_digest(data: pa.Table) -> str:
     """The digest of Arrow rows as a set: row order does not count, column order and names do."""
     with Lake.connection() as db:
-        db.register("content", data)
-        listed = ", ".join(f'"{name}" := "{name}"' for name in data.column_names)
-        found = db.execute(
-            f"select md5(string_agg(h, '' order by h)) from (select md5(cast(struct_pack({listed}) as varchar)) h from content)"
-        ).fetchone()
-    return digest([data.column_names, found[0] if found else None, data.num_rows])
+        return _digest(db, db.from_arrow(data))
+
+
+def _digest(db: duckdb.DuckDBPyConnection, content: duckdb.DuckDBPyRelation) -> str:
+    """The digest of a query's rows: the sum of their 128-bit hashes, which needs no sorting and no memory.
+
+    A sum is as good as sorting against chance, as digests are used here; it is no defence against one who forges rows.
+    """
+    names = list(content.columns)
+    listed = ", ".join(f'"{name}" := "{name}"' for name in names)
+    hashed = content.project(f"cast(struct_pack({listed}) as varchar) as row")
+    found = hashed.aggregate(
+        "sum(md5_number_lower(row)::hugeint)::varchar, sum(md5_number_upper(row)::hugeint)::varchar, count(*)"
+    ).fetchall()
+    return digest([names, *found[0]])
 
 
 def content_digest(table: Table, rows: Iterable[dict[str, Any]]) -> str:

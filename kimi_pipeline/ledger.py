@@ -1,12 +1,12 @@
 """The ledger: append-only decisions, each with its reason, evidence, parameters and actor.
 
-Belongs here: the decision type, and writing those that changed. Does not belong here: any rule; reading for people
-(`audit/`).
+Belongs here: the decision type and its columns, and writing those that changed. Does not belong here: any rule;
+reading for people (`audit/`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,42 +39,68 @@ class Decision:
     checkpoint: str = ""
 
 
-def record(lake: Lake, decisions: Iterable[Decision], *, parameters: Any, actor: str, run_id: str) -> dict[str, int]:
-    """Append the decisions that differ from those in force; returns how many were made and how many were new.
+COLUMNS = LEDGER.schema.names[:8]
+"""What a decision says: prompt_set, stage, problem_id, subject, verdict, reason_code, evidence (JSON), checkpoint."""
+
+
+def record(lake: Lake, decisions: Iterable[Decision] | pa.Table, *, parameters: Any, actor: str, run_id: str) -> int:
+    """Append the decisions that differ from those in force; returns how many those were.
 
     A decision is unchanged when verdict, reason, evidence and checkpoint are. Actors are rules (`evaluability@1`) or
-    people.
+    people. A table has text columns of `COLUMNS`, of which stage, verdict and reason_code must be there; one that is
+    left out is empty in every row (evidence: `{}`).
     """
-    named = digest(parameters)
-    rows = [
-        {
-            "prompt_set": decision.prompt_set,
-            "stage": decision.stage,
-            "problem_id": decision.problem_id,
-            "subject": decision.subject,
-            "verdict": decision.verdict,
-            "reason_code": str(decision.reason),
-            "evidence": as_json(decision.evidence),
-            "checkpoint": decision.checkpoint,
-            "parameters": named,
-            "actor": actor,
-        }
-        for decision in decisions
-    ]
-    made = pa.Table.from_pylist(rows, schema=pa.schema([(n, pa.string()) for n in LEDGER.schema.names[:10]]))
-    changed = lake.sql(
+    made = decisions if isinstance(decisions, pa.Table) else _table(decisions)
+    for name in COLUMNS:
+        if name not in made.column_names:
+            made = made.append_column(name, pa.repeat("{}" if name == "evidence" else "", made.num_rows))
+    query = f"select {', '.join(COLUMNS)} from made"
+    if not made.num_rows:
+        return 0
+    stages = made.column("stage").unique().to_pylist()
+    return record_query(lake, query, stages=stages, parameters=parameters, actor=actor, run_id=run_id, made=made)
+
+
+def record_query(
+    lake: Lake,
+    query: str,
+    values: Mapping[str, Any] | None = None,
+    *,
+    stages: Sequence[str],
+    parameters: Any,
+    actor: str,
+    run_id: str,
+    **extra: pa.Table,
+) -> int:
+    """`record` for decisions that a query over the lake (and `extra` tables) gives, all columns of `COLUMNS`.
+
+    Nothing is held in memory: a million decisions go from table to table. `stages` names the stages that decide, and
+    `values` the query's parameters (`$name`).
+    """
+    named = ", ".join(f"'{stage}'" for stage in stages)
+    same = " and ".join(f"made.{name} = in_force.{name}" for name in COLUMNS)
+    listed = ", ".join(f"made.{name}" for name in COLUMNS)
+    return lake.append_query(
+        LEDGER,
         f"""
-        with in_force as ({IN_FORCE})
-        select made.* from made anti join in_force on
-            made.prompt_set = in_force.prompt_set and made.stage = in_force.stage
-            and made.problem_id = in_force.problem_id and made.subject = in_force.subject
-            and made.verdict = in_force.verdict and made.reason_code = in_force.reason_code
-            and made.evidence = in_force.evidence and made.checkpoint = in_force.checkpoint
+        with in_force as (select * from ({IN_FORCE}) where stage in ({named}))
+        select {listed}, $parameters as parameters, $actor as actor
+        from ({query}) made anti join in_force on {same}
         """,
-        made=made,
+        {**(values or {}), "parameters": digest(parameters), "actor": actor},
+        run_id=run_id,
+        reason=f"decisions of {actor}",
+        **extra,
     )
-    lake.append(LEDGER, changed, run_id=run_id, reason=f"decisions of {actor}")
-    return {"decisions": len(rows), "changed": changed.num_rows}
+
+
+def _table(decisions: Iterable[Decision]) -> pa.Table:
+    rows = [
+        (d.prompt_set, d.stage, d.problem_id, d.subject, d.verdict, str(d.reason), as_json(d.evidence), d.checkpoint)
+        for d in decisions
+    ]
+    columns = zip(*rows, strict=True) if rows else ((),) * len(COLUMNS)
+    return pa.table([pa.array(column, pa.string()) for column in columns], names=COLUMNS)
 
 
 IN_FORCE = """

@@ -9,46 +9,53 @@ Commits must be idempotent: a shard whose commit was cut off is mapped and commi
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 MapFunction = Callable[[pa.Table], pa.Table]
-Commit = Callable[[pa.Table], None]
+Commit = Callable[[pa.Table], Any]
 
 
 class ShardMap(Protocol):
     """Runs `function` over every shard (a picklable module-level function), and `commit` on each result as it comes."""
 
-    def map(self, function: MapFunction, shards: Sequence[pa.Table], commit: Commit) -> int: ...
+    def map(self, function: MapFunction, shards: Iterable[pa.Table], commit: Commit) -> int: ...
 
 
 @dataclass(frozen=True)
 class LocalShards:
-    """Shards over the processes of this machine; a single shard is mapped in the caller's process."""
+    """Shards over the processes of this machine; a single shard is mapped in the caller's process.
+
+    Shards are taken as workers become free, so that only a few are in memory at a time.
+    """
 
     workers: int = 2
 
-    def map(self, function: MapFunction, shards: Sequence[pa.Table], commit: Commit) -> int:
+    def map(self, function: MapFunction, shards: Iterable[pa.Table], commit: Commit) -> int:
         """Returns how many rows were committed. An error in one shard ends the map; finished shards stay committed."""
         rows = 0
-        for result in self._results(function, shards):
+        for result in self._results(function, iter(shards)):
             commit(result)
             rows += result.num_rows
         return rows
 
-    def _results(self, function: MapFunction, shards: Sequence[pa.Table]) -> Iterator[pa.Table]:
-        if len(shards) <= 1:
-            yield from map(function, shards)
+    def _results(self, function: MapFunction, shards: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        first = list(islice(shards, 2))
+        if len(first) < 2:
+            yield from map(function, first)
             return
         # forkserver: workers start clean, without the caller's threads (Arrow's and Delta's) in an unknown state
         context = multiprocessing.get_context("forkserver")
-        with ProcessPoolExecutor(min(self.workers, len(shards)), mp_context=context) as pool:
-            waiting = {pool.submit(function, shard) for shard in shards}
+        with ProcessPoolExecutor(self.workers, mp_context=context) as pool:
+            waiting = {pool.submit(function, shard) for shard in first}
             while waiting:
+                # one more than there are workers, so that none waits while a result is committed
+                waiting |= {pool.submit(function, shard) for shard in islice(shards, self.workers + 1 - len(waiting))}
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()

@@ -6,7 +6,7 @@ Belongs here: the comparison with evaluation sets (equal normalised content). Do
 from __future__ import annotations
 
 from kimi_pipeline import tables
-from kimi_pipeline.curation.scope import unique_problems
+from kimi_pipeline.curation.scope import UNIQUE, in_scope
 from kimi_pipeline.curation.verdicts import conclude
 from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
@@ -23,11 +23,11 @@ def find_contamination(context: Context) -> Outcome:
                case when e.evaluation_set is null then '{KEEP}' else '{REFUSE}' end as verdict,
                case when e.evaluation_set is null then '{Reason.CLEAN}' else '{Reason.EVALUATION_COPY}' end as reason_code,
                coalesce(e.evaluation_set, '') as evidence, '{RULE}' as rule_version
-        from everything p
+        from ({UNIQUE}) p
         left join (select problem_id, min(evaluation_set) evaluation_set from evaluation_problems group by 1) e
         using (problem_id)
         """,
-        everything=unique_problems(context, "problem_id"),
+        in_scope(context),
     )
     context.lake.upsert(tables.CONTAMINATION, verdicts, run_id=context.run_id, reason=f"contamination under {RULE}")
     return conclude(context, "contamination", tables.CONTAMINATION, RULE)

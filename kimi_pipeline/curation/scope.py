@@ -5,21 +5,48 @@ Belongs here: the queries that every judging stage starts from. Does not belong 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pyarrow as pa
 
 from kimi_pipeline.corpora.ingest import source_names
 from kimi_pipeline.stages import Context
 
+SHARD_ROWS = 20_000
 UNIQUE = """
     select p.* from problems p anti join duplicates d on p.source = d.source and p.source_row = d.source_row
-    where p.source in (select unnest(?))
+    where p.source in (select unnest($sources))
 """
-"""One row a problem: the rows that are no duplicate of another."""
+"""One row a problem: the rows that are no duplicate of another. `$sources`: the names of the sources."""
+
+FIT = f"""
+    ({UNIQUE})
+    semi join (select * from evaluability where verdict = 'keep') using (problem_id)
+    semi join (select * from contamination where verdict = 'keep') using (problem_id)
+"""
+"""Problems that are unique, evaluable and in no evaluation set, as a from clause."""
+
+
+def in_scope(context: Context) -> dict[str, list[str]]:
+    """The parameters of a query that holds `UNIQUE`."""
+    return {"sources": source_names(context)}
+
+
+def problem_shards(context: Context, columns: str, without: str = "") -> Iterator[pa.Table]:
+    """The run's problems, one row each, in tables of at most `SHARD_ROWS` rows: memory does not grow with the corpus.
+
+    `without` is the end of a query that leaves some out, as in `anti join tags using (problem_id)`. In no promised
+    order. Needs the duplicates stage.
+    """
+    return context.lake.stream(f"select {columns} from ({UNIQUE}) {without}", in_scope(context), rows=SHARD_ROWS)
 
 
 def unique_problems(context: Context, columns: str = "*") -> pa.Table:
-    """One row for each problem of the run's sources, ordered by id. Needs the duplicates stage."""
-    return context.lake.sql(f"select {columns} from ({UNIQUE}) order by problem_id", [source_names(context)])
+    """One row for each problem of the run's sources, ordered by id, all in memory: for a few small columns.
+
+    `problem_shards` is the way through a large corpus. Needs the duplicates stage.
+    """
+    return context.lake.sql(f"select {columns} from ({UNIQUE}) order by problem_id", in_scope(context))
 
 
 def fit_problems(context: Context) -> pa.Table:
@@ -30,10 +57,7 @@ def fit_problems(context: Context) -> pa.Table:
     return context.lake.sql(
         f"""
         select problem_id, prompt, answer, answer_kind, source, discipline, labels['family'] as family
-        from ({UNIQUE})
-        semi join (select * from evaluability where verdict = 'keep') using (problem_id)
-        semi join (select * from contamination where verdict = 'keep') using (problem_id)
-        order by problem_id
+        from {FIT} order by problem_id
         """,
-        [source_names(context)],
+        in_scope(context),
     )

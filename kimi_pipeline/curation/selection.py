@@ -35,8 +35,8 @@ FIGURES = f"""
     semi join (select * from evaluability where verdict = '{KEEP}') using (problem_id)
     semi join (select * from contamination where verdict = '{KEEP}') using (problem_id)
     left join (select problem_id, domain from tags) t using (problem_id)
-    left join (select * from difficulty where checkpoint = ? and template = ?) d using (problem_id)
-    left join (select * from guessability where checkpoint = ? and template = ?) g using (problem_id)
+    left join (select * from difficulty where checkpoint = $rated_by and template = $rated_in) d using (problem_id)
+    left join (select * from guessability where checkpoint = $guessed_by and template = $guessed_in) g using (problem_id)
     order by problem_id
 """
 
@@ -59,8 +59,10 @@ def cut(context: Context) -> Outcome:
     recipe = load_recipe(context.home, context.prompt_set).in_force(context.profile)
     sources = set_sources(context, recipe)
     difficulty, guessability = require_outcome(DIFFICULTY, context), require_outcome(GUESSABILITY, context)
-    key = [outcome.outputs[name] for outcome in (difficulty, guessability) for name in ("checkpoint", "template")]
-    rows = context.lake.rows(FIGURES, [sources, *key])
+    asked = {"rated": difficulty.outputs, "guessed": guessability.outputs}
+    made_by = {f"{did}_by": outputs["checkpoint"] for did, outputs in asked.items()}
+    made_by |= {f"{did}_in": outputs["template"] for did, outputs in asked.items()}
+    rows = context.lake.rows(FIGURES, {"sources": sources, **made_by})
     decisions, selected = _decide(rows, recipe, difficulty.outputs["checkpoint"], guessability.outputs["checkpoint"])
     record(context.lake, decisions, parameters=recipe.model_dump(), actor=RULE, run_id=context.run_id)
     content = [_member(context.prompt_set, row) for row in rows if row["problem_id"] in selected]

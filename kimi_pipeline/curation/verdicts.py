@@ -6,20 +6,11 @@ here: the rules.
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
-
-import pyarrow as pa
-
-from kimi_pipeline.curation.scope import unique_problems
-from kimi_pipeline.lake import table_digest
-from kimi_pipeline.ledger import KEEP, Decision, record
-from kimi_pipeline.reasons import Reason
-from kimi_pipeline.shards import MapFunction, split_rows
+from kimi_pipeline.curation.scope import UNIQUE, in_scope, problem_shards
+from kimi_pipeline.ledger import KEEP, record_query
+from kimi_pipeline.shards import MapFunction
 from kimi_pipeline.stages import Context, Outcome
 from kimi_pipeline.tables import Table
-
-SHARD_ROWS = 20_000
 
 
 def judge(context: Context, stage: str, table: Table, rule: str, columns: str, function: MapFunction) -> Outcome:
@@ -27,43 +18,48 @@ def judge(context: Context, stage: str, table: Table, rule: str, columns: str, f
 
     `function` maps rows with `columns` to rows of `table` (problem_id, verdict, reason_code, evidence, rule_version).
     """
-    todo = context.lake.sql(
-        "select p.* from everything p anti join (select * from judged where rule_version = ?) j using (problem_id)",
-        [rule],
-        everything=unique_problems(context, columns),
-        judged=context.lake.read(table, columns=["problem_id", "rule_version"]),
+    missing = f"anti join (select problem_id from {table.name} where rule_version = '{rule}') using (problem_id)"
+    context.shards.map(
+        function,
+        problem_shards(context, columns, missing),
+        lambda rows: context.lake.upsert(table, rows, run_id=context.run_id, reason=f"{stage} under {rule}"),
     )
-
-    def commit(rows: pa.Table) -> None:
-        context.lake.upsert(table, rows, run_id=context.run_id, reason=f"{stage} under {rule}")
-
-    context.shards.map(function, split_rows(todo, SHARD_ROWS), commit)
     return conclude(context, stage, table, rule)
 
 
 def conclude(context: Context, stage: str, table: Table, rule: str) -> Outcome:
     """Record the decisions in force for the run's problems and count them."""
-    verdicts = context.lake.sql(
-        "select v.problem_id, v.verdict, v.reason_code, v.evidence, v.rule_version from verdicts v "
-        "semi join everything e using (problem_id) order by problem_id",
-        verdicts=context.lake.read(table),
-        everything=unique_problems(context, "problem_id"),
+    scope = f"{table.name} v semi join (select problem_id from ({UNIQUE})) using (problem_id)"
+    record_query(
+        context.lake,
+        f"""
+        select '' as prompt_set, '{stage}' as stage, problem_id, '' as subject, verdict, reason_code,
+               '{{"' || case when evidence = '' then '' else 'at": ' || to_json(evidence)::varchar || ', "' end
+               || 'rule": ' || to_json('{rule}')::varchar || '}}' as evidence,
+               '' as checkpoint
+        from {scope}
+        """,
+        in_scope(context),
+        stages=[stage],
+        parameters={"rule": rule},
+        actor=rule,
+        run_id=context.run_id,
     )
-    rows: list[dict[str, Any]] = verdicts.to_pylist()
-    decisions = [
-        Decision(
-            stage,
-            row["problem_id"],
-            row["verdict"],
-            Reason(row["reason_code"]),
-            {"rule": rule} | ({"at": row["evidence"]} if row["evidence"] else {}),
-        )
-        for row in rows
-    ]
-    record(context.lake, decisions, parameters={"rule": rule}, actor=rule, run_id=context.run_id)
-    refused = Counter(row["reason_code"] for row in rows if row["verdict"] != KEEP)
+    counts = context.lake.rows(
+        f"select verdict, reason_code, count(*) n from {scope} group by all order by n desc, reason_code",
+        in_scope(context),
+    )
+    named = context.lake.query_digest(
+        f"select problem_id, verdict, reason_code, evidence, rule_version from {scope}", in_scope(context)
+    )
+    problems = sum(row["n"] for row in counts)
+    refused = {row["reason_code"]: row["n"] for row in counts if row["verdict"] != KEEP}
     return Outcome(
-        data_version=table_digest(verdicts),
-        figures={"problems": len(rows), "kept": len(rows) - refused.total(), **dict(refused.most_common())},
-        preview=[row for row in rows if row["verdict"] != KEEP][:5],
+        data_version=named,
+        figures={"problems": problems, "kept": problems - sum(refused.values()), **refused},
+        preview=context.lake.rows(
+            f"select problem_id, verdict, reason_code, evidence, rule_version from {scope} "
+            f"where verdict <> '{KEEP}' order by problem_id limit 5",
+            in_scope(context),
+        ),
     )
