@@ -54,9 +54,9 @@ class LocalShards:
         with ProcessPoolExecutor(self.workers, mp_context=context) as pool:
             waiting = {pool.submit(function, shard) for shard in first}
             while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 # one more than there are workers, so that none waits while a result is committed
                 waiting |= {pool.submit(function, shard) for shard in islice(shards, self.workers + 1 - len(waiting))}
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield future.result()
 
