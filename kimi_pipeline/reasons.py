@@ -43,6 +43,10 @@ class Reason(StrEnum):
     NOT_GUESSED = "not_guessed"
     EASY_TO_HACK = "easy_to_hack"
     NOT_FILTERED = "not_filtered"
+    # review: questions to a person
+    LOW_CONFIDENCE = "low_confidence"
+    UNKNOWN_LABEL = "unknown_label"
+    UNASKED = "unasked"
     # selection
     SELECTED = "selected"
     OVER_TARGET_MIX = "over_target_mix"
@@ -80,6 +84,9 @@ MEANINGS: dict[Reason, str] = {
     Reason.NOT_GUESSED: "no guess without reasoning was right",
     Reason.EASY_TO_HACK: "a guess without reasoning was right within the allowed attempts",
     Reason.NOT_FILTERED: "the set's recipe does not apply this filter",
+    Reason.LOW_CONFIDENCE: "the rule or model is not sure enough: a person decides",
+    Reason.UNKNOWN_LABEL: "the source names a subject that the taxonomy does not have",
+    Reason.UNASKED: "a person decided without being asked",
     Reason.SELECTED: "in the set",
     Reason.OVER_TARGET_MIX: "its domain is already at its share of the target mix",
     Reason.OVER_MAX_SIZE: "the set is full",

@@ -5,13 +5,14 @@ or input, with one line that says what to do). Does not belong here: what a comm
 
     door.py      the group, exit codes, tables and JSON     running.py    run, ui, doctor, settings, sandbox
     auditing.py  funnel, explain, sets, results, rollouts   measuring.py  bench, ablations, real
+    reviewing.py review
 
 Modules are imported inside commands: `explain` and `funnel` must answer at once, and load neither Dagster nor torch.
 """
 
 from __future__ import annotations
 
-from kimi_pipeline.cli import auditing, measuring, running  # each adds its commands to the door
+from kimi_pipeline.cli import auditing, measuring, reviewing, running  # each adds its commands to the door
 from kimi_pipeline.cli.door import main
 
-__all__ = ["auditing", "main", "measuring", "running"]
+__all__ = ["auditing", "main", "measuring", "reviewing", "running"]

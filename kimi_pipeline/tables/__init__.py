@@ -7,7 +7,15 @@ fills a table (its stage).
 from __future__ import annotations
 
 from kimi_pipeline.tables.corpus import EVALUATION_PROBLEMS, PROBLEMS, QUARANTINE
-from kimi_pipeline.tables.curation import CONTAMINATION, DIFFICULTY, DUPLICATES, EVALUABILITY, GUESSABILITY, TAGS
+from kimi_pipeline.tables.curation import (
+    CONTAMINATION,
+    DIFFICULTY,
+    DUPLICATES,
+    EVALUABILITY,
+    GUESSABILITY,
+    REVIEW,
+    TAGS,
+)
 from kimi_pipeline.tables.declare import Table
 from kimi_pipeline.tables.lineage import LEDGER, PROMPT_SET, PROMPT_SET_VERSIONS, RESULTS, STAGES
 from kimi_pipeline.tables.rl import ROLLOUTS, SEGMENTS, SUCCESS_RATES
@@ -26,6 +34,7 @@ __all__ = [
     "PROMPT_SET_VERSIONS",
     "QUARANTINE",
     "RESULTS",
+    "REVIEW",
     "ROLLOUTS",
     "SAMPLES",
     "SEGMENTS",

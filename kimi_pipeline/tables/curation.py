@@ -80,3 +80,22 @@ GUESSABILITY = table(
     ],
 )
 """`hit_at` is the 1-based attempt that was right (null: none); `by_chance` what the answers' distribution alone gives."""
+
+REVIEW = table(
+    "review",
+    "problem_id question",
+    [
+        ("problem_id", pa.string()),
+        ("question", pa.string()),
+        ("state", pa.string()),
+        ("stage", pa.string()),
+        ("reason_code", pa.string()),
+        ("proposed", pa.string()),
+        ("evidence", pa.string()),
+        ("decision", pa.string()),
+        ("decided_by", pa.string()),
+        ("reason", pa.string()),
+    ],
+)
+"""What waits for a person and what persons decided; append-only. `state` is waiting, withdrawn or decided. A decision
+outranks what is asked later; among equals the newest row of a key is in force, and its `created_at` says when."""

@@ -1,0 +1,176 @@
+"""Review: questions that wait for a person, and what persons decided. Their decisions outrank rules.
+
+Belongs here: which questions there are and what may answer them, asking, withdrawing, deciding. Does not belong here:
+what a stage makes of a decision (the stage), CSV files (`review_csv.py`).
+
+The table is a log: a question is asked, perhaps withdrawn, and decided, each a row of its own; nothing is overwritten, so
+two writers can't lose each other's rows and every change of mind stays readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from kimi_pipeline.curation.taxonomy import taxonomy
+from kimi_pipeline.digests import digest
+from kimi_pipeline.lake import Lake, as_json
+from kimi_pipeline.reasons import Reason
+from kimi_pipeline.tables import REVIEW
+
+WAITING, WITHDRAWN, DECIDED = "waiting", "withdrawn", "decided"
+
+NEWEST = f"""
+    select * from review
+    qualify row_number() over (
+        partition by problem_id, question order by (state = '{DECIDED}') desc, created_at desc
+    ) = 1
+"""
+"""The row in force of each question: the newest decision, else the newest of the others."""
+
+
+def _tag(decision: str) -> str | None:
+    if taxonomy().parse(decision):
+        return None
+    return "is no tag of the taxonomy: write domain/discipline, as in mathematics/geometry"
+
+
+def _reference(decision: str) -> str | None:
+    if decision in ("keep", "refuse") or (decision.startswith("answer=") and decision.removeprefix("answer=").strip()):
+        return None
+    return "must be keep (the reference is right), refuse (drop the problem) or answer=THE RIGHT ANSWER"
+
+
+def _keep_or_refuse(decision: str) -> str | None:
+    return None if decision in ("keep", "refuse") else "must be keep or refuse"
+
+
+QUESTIONS: dict[str, Callable[[str], str | None]] = {
+    "tag": _tag,
+    "evaluability": _keep_or_refuse,
+    "suspect_reference": _reference,
+}
+"""Each question with the check of a decision: None where it is well formed, else what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question about a problem. `proposed` is what the rule or model would say; `evidence` holds references and
+    numbers, never a text."""
+
+    problem_id: str
+    question: str
+    stage: str
+    reason: Reason
+    proposed: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.question not in QUESTIONS:
+            raise ValueError(f"unknown question {self.question!r}: one of {sorted(QUESTIONS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a person decided on a question, and why."""
+
+    problem_id: str
+    question: str
+    decision: str
+    by: str
+    reason: str = ""
+    at: datetime | None = None
+
+
+def ask(lake: Lake, rows: Iterable[Ask], *, run_id: str) -> int:
+    """Ask; returns how many rows were new. A question that waits already with the same content, or that a person has
+    decided, is not asked again."""
+    asked = [_row(one) for one in rows]
+    if not asked:
+        return 0
+    known = {(row["problem_id"], row["question"]): row for row in lake.rows(NEWEST)}
+    new = [row for row in asked if _is_new(row, known.get((row["problem_id"], row["question"])))]
+    lake.append(REVIEW, new, run_id=run_id, reason=f"{len(new)} questions to a person")
+    return len(new)
+
+
+def withdraw(lake: Lake, question: str, problem_ids: Iterable[str], *, run_id: str) -> int:
+    """Take back questions that wait and need no answer any more; decided ones stay. Returns how many."""
+    gone = set(problem_ids)
+    rows = [row | {"state": WITHDRAWN} for row in waiting(lake, question) if row["problem_id"] in gone]
+    stored = [{name: row[name] for name in _COLUMNS} for row in rows]
+    lake.append(REVIEW, stored, run_id=run_id, reason=f"{len(rows)} questions withdrawn")
+    return len(rows)
+
+
+def decide(lake: Lake, decisions: Sequence[Decided], *, run_id: str) -> int:
+    """Store decisions in one commit; returns how many differ from those in force.
+
+    Raises ValueError for one that is not well formed: check with `QUESTIONS` first.
+    """
+    known = {(row["problem_id"], row["question"]): row for row in lake.rows(NEWEST)}
+    rows = []
+    for one in decisions:
+        if wrong := QUESTIONS[one.question](one.decision):
+            raise ValueError(f"{one.question} decision {one.decision!r} {wrong}")
+        before = known.get((one.problem_id, one.question), {})
+        row = _row(Ask(one.problem_id, one.question, "", Reason.UNASKED)) | {
+            name: before[name] for name in ("stage", "reason_code", "proposed", "evidence") if name in before
+        }
+        row |= {"state": DECIDED, "decision": one.decision, "decided_by": one.by, "reason": one.reason}
+        if any(row[name] != before.get(name) for name in _COLUMNS):
+            rows.append(row)
+    lake.append(REVIEW, rows, run_id=run_id, reason=f"{len(rows)} decisions of people")
+    return len(rows)
+
+
+def decisions(lake: Lake, question: str) -> dict[str, Decided]:
+    """What persons decided on a question, by problem id."""
+    rows = lake.rows(f"select * from ({NEWEST}) where state = '{DECIDED}' and question = ?", [question])
+    return {
+        row["problem_id"]: Decided(
+            row["problem_id"], question, row["decision"], row["decided_by"], row["reason"], row["created_at"]
+        )
+        for row in rows
+    }
+
+
+def decisions_digest(lake: Lake, question: str) -> str:
+    """The name of all decisions on a question: a stage that uses them has it among its settings, and so runs again when
+    a person decides."""
+    found = decisions(lake, question).values()
+    return digest(sorted([one.problem_id, one.decision, one.by] for one in found)) if found else ""
+
+
+def waiting(lake: Lake, question: str | None = None) -> list[dict[str, Any]]:
+    """Questions that wait, with prompt and answer of their problem (null where the problem has gone), oldest first."""
+    return listed(lake, question, state=WAITING)
+
+
+def listed(lake: Lake, question: str | None = None, state: str | None = None) -> list[dict[str, Any]]:
+    """Questions in any state or in one, with prompt and answer of their problem, oldest first."""
+    return lake.rows(
+        f"""
+        select r.*, p.prompt, p.answer from ({NEWEST}) r
+        left join (select problem_id, any_value(prompt) prompt, any_value(answer) answer from problems group by 1) p
+            using (problem_id)
+        where (? is null or question = ?) and (? is null or state = ?)
+        order by r.created_at, question, problem_id
+        """,
+        [question, question, state, state],
+    )
+
+
+_COLUMNS = [name for name in REVIEW.schema.names if name not in REVIEW.volatile]
+
+
+def _row(one: Ask) -> dict[str, Any]:
+    values = asdict(one)
+    values |= {"reason_code": str(values.pop("reason")), "evidence": as_json(one.evidence), "state": WAITING}
+    return values | {"decision": None, "decided_by": None, "reason": None}
+
+
+def _is_new(row: dict[str, Any], known: dict[str, Any] | None) -> bool:
+    return known is None or (known["state"] != DECIDED and any(row[name] != known[name] for name in _COLUMNS))
