@@ -39,7 +39,9 @@ class ScriptedCarrier:
 class Curation:
     """Runs the stages up to the ledger, the model ones on a script."""
 
-    def __init__(self, context: Context, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, context: Context, script: Script, monkeypatch: pytest.MonkeyPatch, checkpoint: str = "scripted"
+    ) -> None:
         self.context, self.script = context, script
         self.carrier: ScriptedCarrier | None = None
         test = self
@@ -61,10 +63,16 @@ class Curation:
             def close(self) -> None: ...
 
         monkeypatch.setattr(sampling_job, "Carriers", Scripted)
-        fixed = Outcome("scripted", outputs={"digest": "scripted", "folder": None, "note": ""})
+        fixed = Outcome(checkpoint, outputs={"digest": checkpoint, "folder": None, "note": ""})
         stage = training_stages.SFT_CHECKPOINT
         self.stages: dict[str, Stage] = STAGES | {
-            stage.name: Stage(stage.name, stage.description, stage.group, lambda context: fixed)
+            stage.name: Stage(
+                stage.name,
+                stage.description,
+                stage.group,
+                lambda context: fixed,
+                settings=lambda context: {"checkpoint": checkpoint},
+            )
         }
 
     def run(self, upto: str = "decision_ledger") -> dict[str, Outcome]:
@@ -104,9 +112,9 @@ def able(row: dict[str, Any], purpose: str, rng: random.Random) -> str:
 
 @pytest.fixture
 def curation(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Curation]:
-    def make(script: Script = able, **settings: Any) -> Curation:
+    def make(script: Script = able, checkpoint: str = "scripted", **settings: Any) -> Curation:
         settings = {"corpora__problems_per_family": 40, "corpora__evaluation_problems": 60} | settings
-        return Curation(make_context(launcher=InProcess(), **settings), script, monkeypatch)
+        return Curation(make_context(launcher=InProcess(), **settings), script, monkeypatch, checkpoint)
 
     return make
 

@@ -1,0 +1,208 @@
+"""Diff: what changed between two versions of a set, and the primary cause of each change.
+
+Belongs here: comparing members and the decisions in force at both cuts. Does not belong here: cutting (`curation/`).
+
+The primary cause of a problem's change is the earliest stage whose decision differs: what later stages say follows from
+it. Where no decision on the problem itself differs but its place, others took it or left it: `quota_displaced`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from kimi_pipeline import tables
+from kimi_pipeline.audit.sets import manifest
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.lake import Lake
+from kimi_pipeline.ledger import FUNNEL, PERSON, REFUSE
+
+ADDED, REMOVED, MOVED, REWEIGHTED = "added", "removed", "moved", "reweighted"
+SOURCE, RULE, EVALUATION_SET, CHECKPOINT, SAMPLES = "source", "rule", "evaluation_set", "checkpoint", "samples"
+THRESHOLD, A_PERSON, DISPLACED = "threshold", "person", "quota_displaced"
+CAUSES = {
+    SOURCE: "a source row came, went or changed",
+    RULE: "a rule's version changed",
+    EVALUATION_SET: "an evaluation set changed",
+    CHECKPOINT: "another checkpoint was asked",
+    SAMPLES: "the same checkpoint gave more samples",
+    THRESHOLD: "the recipe or a threshold changed",
+    A_PERSON: "a person decided",
+    DISPLACED: "others took its place, or left theirs to it",
+}
+
+AT_THE_CUT = """
+    select l.* from ledger l semi join changed using (problem_id)
+    where l.created_at <= $cut and l.prompt_set in ('', $prompt_set)
+    qualify row_number() over (partition by prompt_set, stage, problem_id, subject order by created_at desc) = 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One problem's change. `moved_by`: for a displaced problem, the cause that moved it, and how many it moved."""
+
+    problem_id: str
+    change: str
+    stage: str
+    cause: str
+    before: str
+    after: str
+    detail: str = ""
+    moved_by: str = ""
+
+
+def diff(lake: Lake, before: str, after: str) -> dict[str, Any]:
+    """`{"a", "b", "summary": [{"change", "stage", "cause", "problems"}], "changes": [Change as an object]}`.
+
+    Raises UserError for an unknown version, and for versions of two different sets.
+    """
+    a, b = _version(lake, before), _version(lake, after)
+    if a["set"] != b["set"]:
+        raise UserError(f"{before} and {after} are versions of two sets: name two versions of one")
+    members = {row["problem_id"]: row for row in _members(lake, a, b)}
+    present = _present(lake, a, b, list(members))
+    changed = pa.table({"problem_id": pa.array(list(members), pa.string())})
+    decided = [_decisions(lake, one, changed) for one in (a, b)]
+    changes = [
+        _explain(row, present[row["problem_id"]], [one.get(row["problem_id"], {}) for one in decided])
+        for row in members.values()
+    ]
+    changes = _who_moved(changes, members)
+    counted = Counter((one.change, one.stage, one.cause) for one in changes)
+    return {
+        "a": f"{a['set']}@{a['version']}",
+        "b": f"{b['set']}@{b['version']}",
+        "summary": [
+            {"change": change, "stage": stage, "cause": cause, "problems": n}
+            for (change, stage, cause), n in sorted(counted.items(), key=lambda item: -item[1])
+        ],
+        "changes": [asdict(one) for one in sorted(changes, key=lambda one: (one.change, one.cause, one.problem_id))],
+    }
+
+
+def _version(lake: Lake, name: str) -> dict[str, Any]:
+    if "@" not in name:
+        raise UserError(f"{name!r} names no version: write it as SET@VERSION (`kimi-pipeline sets` lists them)")
+    found = manifest(lake, name)
+    (row,) = lake.rows(
+        "select created_at from prompt_set_versions where prompt_set = ? and version = ?",
+        [found["set"], found["version"]],
+    )
+    return found | {"cut": row["created_at"]}
+
+
+def _members(lake: Lake, a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
+    """Members of one or both versions that changed, with their change."""
+    return lake.rows(
+        f"""
+        with a as (select * from prompt_set where prompt_set = $name and version = $a),
+             b as (select * from prompt_set where prompt_set = $name and version = $b)
+        select coalesce(a.problem_id, b.problem_id) as problem_id, coalesce(b.domain, a.domain) as domain,
+               a.bucket as bucket_a, b.bucket as bucket_b, a.weight as weight_a, b.weight as weight_b,
+               case when a.problem_id is null then '{ADDED}' when b.problem_id is null then '{REMOVED}'
+                    when a.bucket <> b.bucket then '{MOVED}' else '{REWEIGHTED}' end as change
+        from a full join b on a.problem_id = b.problem_id
+        where a.problem_id is null or b.problem_id is null or a.bucket <> b.bucket or a.weight <> b.weight
+        order by problem_id
+        """,
+        {"name": a["set"], "a": a["version"], "b": b["version"]},
+    )
+
+
+def _present(lake: Lake, a: dict[str, Any], b: dict[str, Any], ids: list[str]) -> dict[str, tuple[bool, bool]]:
+    """Whether each problem stood in the sources of each version when it was cut."""
+    there = []
+    for one in (a, b):
+        where = [("source", "in", one["sources"])]
+        rows = lake.read(
+            tables.PROBLEMS, columns=["problem_id"], where=where, version=one["inputs"][tables.PROBLEMS.name]
+        )
+        there.append(set(rows.column(0).to_pylist()))
+    return {one: (one in there[0], one in there[1]) for one in ids}
+
+
+def _decisions(lake: Lake, version: dict[str, Any], changed: pa.Table) -> dict[str, dict[str, dict[str, Any]]]:
+    """By problem and stage, the decision in force at the cut. Of several rows of one problem the kept one speaks."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in lake.rows(AT_THE_CUT, {"cut": version["cut"], "prompt_set": version["set"]}, changed=changed):
+        stages = found.setdefault(row["problem_id"], {})
+        known = stages.get(row["stage"])
+        if known is None or known["verdict"] == REFUSE:
+            stages[row["stage"]] = row
+    return found
+
+
+def _explain(row: dict[str, Any], present: tuple[bool, bool], decided: list[dict[str, dict[str, Any]]]) -> Change:
+    problem_id, change = row["problem_id"], row["change"]
+    if present[0] != present[1]:
+        before, after = ("absent", "present") if present[1] else ("present", "absent")
+        return Change(problem_id, change, FUNNEL[0], SOURCE, before, after)
+    for stage in FUNNEL:
+        a, b = decided[0].get(stage), decided[1].get(stage)
+        if _said(a, change) != _said(b, change):
+            cause, detail = _cause(stage, a or {}, b or {})
+            return Change(problem_id, change, stage, cause, _reason(a), _reason(b), detail)
+    a_weight, b_weight = row["weight_a"], row["weight_b"]
+    return Change(problem_id, change, FUNNEL[-1], THRESHOLD, str(a_weight), str(b_weight), "weights")
+
+
+def _said(decision: dict[str, Any] | None, change: str) -> tuple[Any, ...]:
+    """What of a decision counts: verdict and reason; for a problem that stayed in the set, the evidence as well."""
+    if decision is None:
+        return ()
+    said = (decision["verdict"], decision["reason_code"])
+    return (*said, decision["evidence"], decision["checkpoint"]) if change in (MOVED, REWEIGHTED) else said
+
+
+def _reason(decision: dict[str, Any] | None) -> str:
+    return f"{decision['verdict']}: {decision['reason_code']}" if decision else "no decision"
+
+
+def _cause(stage: str, a: dict[str, Any], b: dict[str, Any]) -> tuple[str, str]:
+    """What lies under two different decisions of one stage, and the two values of it."""
+    actors = (a.get("actor", ""), b.get("actor", ""))
+    if any(actor.startswith(PERSON) for actor in actors):
+        return A_PERSON, " -> ".join(actors)
+    if a and b and a["checkpoint"] != b["checkpoint"]:
+        return CHECKPOINT, f"{a['checkpoint'][:12]} -> {b['checkpoint'][:12]}"
+    if a and b and actors[0] != actors[1]:
+        return RULE, " -> ".join(actors)
+    if a and b and stage != FUNNEL[-1] and a["evidence"] != b["evidence"] and stage in ("difficulty", "guessability"):
+        return SAMPLES, f"{a['evidence']} -> {b['evidence']}"
+    if stage == "contamination":
+        return EVALUATION_SET, _evidence(a, b)
+    if stage in ("duplicates", "ingest"):
+        return SOURCE, _evidence(a, b)
+    if a and b and a["parameters"] != b["parameters"]:
+        return THRESHOLD, f"{a['parameters'][:12]} -> {b['parameters'][:12]}"
+    return (DISPLACED, "") if stage == FUNNEL[-1] else (RULE, " -> ".join(actors))
+
+
+def _evidence(a: dict[str, Any], b: dict[str, Any]) -> str:
+    return " -> ".join(json.dumps(json.loads(one.get("evidence") or "{}"), ensure_ascii=False) for one in (a, b))
+
+
+def _who_moved(changes: Iterable[Change], members: dict[str, dict[str, Any]]) -> list[Change]:
+    """Give displaced problems the cause of those that went the other way: of their own domain first, else of all."""
+    changes = list(changes)
+    opposite = {ADDED: REMOVED, REMOVED: ADDED}
+    movers: dict[tuple[str, str], Counter[str]] = {}
+    for one in changes:
+        if one.cause != DISPLACED:
+            for domain in (members[one.problem_id]["domain"], ""):
+                movers.setdefault((one.change, domain), Counter())[f"{one.stage}: {one.cause}"] += 1
+    result = []
+    for one in changes:
+        if one.cause == DISPLACED and one.change in opposite:
+            way = opposite[one.change]
+            by = movers.get((way, members[one.problem_id]["domain"])) or movers.get((way, "")) or Counter()
+            told = ", ".join(f"{cause} ({n})" for cause, n in by.most_common(2))
+            one = Change(**{**asdict(one), "moved_by": told})
+        result.append(one)
+    return result

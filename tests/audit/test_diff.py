@@ -1,0 +1,95 @@
+"""Diff: versions that differ by one planted change each, and the cause that must be found for every problem."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from kimi_pipeline.audit.diff import diff
+from kimi_pipeline.cli import main
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.ledger import PERSON, REFUSE, Decision, record
+from kimi_pipeline.reasons import Reason
+from tests.curation.conftest import Curation, able
+
+
+def causes(found: dict[str, Any]) -> dict[tuple[str, str, str], int]:
+    return {(row["change"], row["stage"], row["cause"]): row["problems"] for row in found["summary"]}
+
+
+def better(row: dict[str, Any], purpose: str, rng: random.Random) -> str:
+    """A later checkpoint: solves everything it is asked to reason about, guesses as the first one does."""
+    if purpose == "difficulty":
+        return f"\\boxed{{{row['answer']}}}" if rng.random() < 0.9 else "\\boxed{wrong}"
+    return able(row, purpose, rng)
+
+
+def test_a_threshold_is_found_as_the_cause(curation: Callable[..., Curation]) -> None:
+    first = curation()
+    size = first.run()["rl_prompt_set"].figures["size"]
+    second = curation(curation__max_pass_rate=0.5).run()["rl_prompt_set"]
+    found = diff(first.context.lake, "smoke@1", "smoke@2")
+    assert causes(found) == {("removed", "difficulty", "threshold"): size - second.figures["size"]}
+    assert all(change["after"] == "refuse: trivial" for change in found["changes"])
+
+
+def test_another_checkpoint_is_found_as_the_cause_of_every_change(curation: Callable[..., Curation]) -> None:
+    first = curation()
+    first.run()
+    curation(better, "newer").run()
+    found = diff(first.context.lake, "smoke@1", "smoke@2")
+    assert {(row["stage"], row["cause"]) for row in found["summary"]} == {("difficulty", "checkpoint")}
+    assert {row["change"] for row in found["summary"]} >= {"moved", "removed"}
+    assert all(change["detail"] == "scripted -> newer" for change in found["changes"])
+
+
+def test_a_source_that_came_and_the_problems_it_displaced(curation: Callable[..., Curation], tmp_path: Path) -> None:
+    rows = tmp_path / "mine.jsonl"
+    rows.write_text(
+        "".join(
+            json.dumps({"question": f"How many are {n} and {n * n} together?", "answer": n + n * n}) + "\n"
+            for n in range(60)
+        )
+    )
+    first = curation(curation__max_size=40)
+    first.run()
+    curation(curation__max_size=40, corpora__sources=["builtin", str(rows)]).run()
+    found = diff(first.context.lake, "smoke@1", "smoke@2")
+    counted = causes(found)
+    came = counted.pop(("added", "ingest", "source"))
+    assert 0 < came < 40
+    assert counted == {("removed", "selection", "quota_displaced"): came}
+    assert {one["moved_by"] for one in found["changes"] if one["change"] == "removed"} == {f"ingest: source ({came})"}
+
+
+def test_a_person_is_found_before_the_stages_after(curation: Callable[..., Curation]) -> None:
+    first = curation()
+    first.run()
+    lake, run_id = first.context.lake, first.context.run_id
+    curation(curation__max_pass_rate=0.5).run()
+    gone = diff(lake, "smoke@1", "smoke@2")["changes"][0]["problem_id"]
+    banned = Decision("evaluability", gone, REFUSE, Reason.PROOF)
+    record(lake, [banned], parameters={}, actor=f"{PERSON}ada", run_id=run_id)
+    curation(curation__max_pass_rate=0.4).run("rl_prompt_set")
+    changes = {one["problem_id"]: one for one in diff(lake, "smoke@1", "smoke@3")["changes"]}
+    assert (changes[gone]["stage"], changes[gone]["cause"]) == ("evaluability", "person")
+
+
+def test_equal_and_wrong_versions(curation: Callable[..., Curation]) -> None:
+    run = curation()
+    run.run()
+    lake, home = run.context.lake, {"KIMI_HOME": str(run.context.home.root)}
+    assert diff(lake, "smoke@1", "smoke@1")["changes"] == []
+    for a, b, said in (("smoke@1", "smoke@9", "smoke@1"), ("smoke", "smoke@1", "SET@VERSION")):
+        with pytest.raises(UserError, match=said):
+            diff(lake, a, b)
+        told = CliRunner().invoke(main, ["diff", a, b], env=home)
+        assert told.exit_code == 2
+    told = CliRunner().invoke(main, ["diff", "smoke@1", "smoke@1"], env=home)
+    assert "hold the same problems" in told.output
