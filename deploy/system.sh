@@ -12,6 +12,7 @@ need mmdebstrap mmdebstrap
 need bwrap bubblewrap
 need g++ g++
 need node nodejs
+need newuidmap uidmap
 [ -x /usr/bin/python3 ] || missing+=(python3)
 ldconfig -p | grep -q 'libseccomp\.so\.2' || missing+=(libseccomp2)
 [ ${#missing[@]} -eq 0 ] && exit 0
