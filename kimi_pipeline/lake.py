@@ -163,8 +163,9 @@ class Lake:
     ) -> int:
         """Overwrite the rows that match `where`, as `replace` does, with those that a query gives. Returns how many."""
         batches = self.stream(query, parameters, **extra)
+        first = list(itertools.islice(batches, 1))  # the query opens its tables here: inside the commit it can't
         where = where if self.exists(table) else None
-        return self._commit(table, batches, run_id, reason, mode="overwrite", predicate=where)
+        return self._commit(table, itertools.chain(first, batches), run_id, reason, mode="overwrite", predicate=where)
 
     def _commit(self, table: Table, batches: Iterable[pa.Table], run_id: str, reason: str, **options: Any) -> int:
         written = 0
@@ -335,10 +336,10 @@ class Lake:
             )
             return _digest(db, content)
 
-    def query_digest(self, query: str, parameters: Parameters = ()) -> str:
+    def query_digest(self, query: str, parameters: Parameters = (), **extra: pa.Table) -> str:
         """`table_digest` of what a query over the tables gives, without holding it."""
         with self.connection() as db:
-            self._open_named(db, query, {})
+            self._open_named(db, query, extra)
             return _digest(db, db.sql(query, params=parameters))
 
     def history(self, table: Table) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     # duplicates
     UNIQUE = "unique"
     EXACT_DUPLICATE = "exact_duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
     # evaluability [2.1]
     EVALUABLE = "evaluable"
     MULTIPLE_CHOICE = "multiple_choice"
@@ -33,6 +34,8 @@ class Reason(StrEnum):
     # contamination
     CLEAN = "clean"
     EVALUATION_COPY = "evaluation_copy"
+    EVALUATION_OVERLAP = "evaluation_overlap"
+    EVALUATION_REWORDING = "evaluation_rewording"
     # difficulty [2.1]
     SOLVABLE = "solvable"
     UNSOLVED = "unsolved"
@@ -51,6 +54,7 @@ class Reason(StrEnum):
     SELECTED = "selected"
     OVER_TARGET_MIX = "over_target_mix"
     OVER_MAX_SIZE = "over_max_size"
+    LICENCE_NOT_ALLOWED = "licence_not_allowed"
 
     @property
     def meaning(self) -> str:
@@ -68,14 +72,17 @@ MEANINGS: dict[Reason, str] = {
     Reason.WRONG_TYPE: "a field holds something other than text or a number",
     Reason.TOO_LONG: "prompt or answer is longer than corpora.max_text_bytes",
     Reason.DUPLICATE_SOURCE_ID: "an earlier row of the source has the same id",
-    Reason.UNIQUE: "no earlier row has the same normalised content",
-    Reason.EXACT_DUPLICATE: "an earlier row has the same normalised content",
+    Reason.UNIQUE: "a row that stands for its problem",
+    Reason.EXACT_DUPLICATE: "the row that stands for the problem has the same normalised content",
+    Reason.NEAR_DUPLICATE: "the row that stands for the problem says the same in other words, with the same numbers",
     Reason.EVALUABLE: "one exact answer that rules can check",
     Reason.MULTIPLE_CHOICE: "multiple-choice: right by luck too often",
     Reason.TRUE_FALSE: "true/false or yes/no: right by luck too often",
     Reason.PROOF: "asks for a proof: no answer to check",
     Reason.CLEAN: "in no evaluation set",
     Reason.EVALUATION_COPY: "a copy of a problem of an evaluation set",
+    Reason.EVALUATION_OVERLAP: "most of a problem of an evaluation set is in it, or it is a piece of one",
+    Reason.EVALUATION_REWORDING: "a problem of an evaluation set in other words, with the same numbers",
     Reason.SOLVABLE: "pass rate between the set's thresholds",
     Reason.UNSOLVED: "no sample was right; kept as hard, since the set keeps unsolved problems",
     Reason.TRIVIAL: "pass rate at or above the set's upper threshold",
@@ -88,7 +95,8 @@ MEANINGS: dict[Reason, str] = {
     Reason.UNKNOWN_LABEL: "the source names a subject that the taxonomy does not have",
     Reason.UNASKED: "a person decided without being asked",
     Reason.SELECTED: "in the set",
-    Reason.OVER_TARGET_MIX: "its domain is already at its share of the target mix",
+    Reason.LICENCE_NOT_ALLOWED: "its licence is not among those that the set's recipe allows",
+    Reason.OVER_TARGET_MIX: "its domain, or its difficulty in the domain, is already at its share of the target mix",
     Reason.OVER_MAX_SIZE: "the set is full",
 }
 

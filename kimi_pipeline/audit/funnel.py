@@ -30,7 +30,7 @@ BOUNDS: dict[str, tuple[str, float]] = {
     "exact_duplicate": ("refused as exact_duplicate", 1.0),
     "evaluation_copy": ("kept out of the set", 1.0),
     "malformed": ("quarantined", 1.0),
-    "near_duplicate": ("refused as a duplicate (no bound yet: only exact ones are looked for)", 0.0),
+    "near_duplicate": ("one of the pair refused as a duplicate", 0.95),
 }
 
 

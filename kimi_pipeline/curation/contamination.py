@@ -1,45 +1,76 @@
-"""Decontamination: no problem of an evaluation set may enter a prompt set.
+"""Decontamination: no problem of an evaluation set may enter a prompt set, whole, in pieces or reworded.
 
-Belongs here: the comparison with evaluation sets (equal normalised content). Does not belong here: duplicates within the corpus.
+Belongs here: the stage and its evidence. Does not belong here: how overlap is found (`overlap.py`), duplicates within
+the corpus (`duplicates.py`).
 """
 
 from __future__ import annotations
 
+from functools import partial
+
+import pyarrow as pa
+
 from kimi_pipeline import tables
-from kimi_pipeline.curation.scope import UNIQUE, in_scope
-from kimi_pipeline.curation.verdicts import conclude
+from kimi_pipeline.corpora.evaluation_sets import evaluation_set_names
+from kimi_pipeline.curation.overlap import index, matches
+from kimi_pipeline.curation.verdicts import judge
+from kimi_pipeline.lake import table_digest
 from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage
 
-RULE = "contamination@1"
+RULE = "contamination@2"
+COLUMNS = "problem_id, source || ':' || source_row as row, prompt, answer"
 
 
 def find_contamination(context: Context) -> Outcome:
-    """Verdicts for all problems of the run: evaluation sets may have changed, and one join judges them all."""
-    verdicts = context.lake.sql(
-        f"""
-        select p.problem_id,
-               case when e.evaluation_set is null then '{KEEP}' else '{REFUSE}' end as verdict,
-               case when e.evaluation_set is null then '{Reason.CLEAN}' else '{Reason.EVALUATION_COPY}' end as reason_code,
-               coalesce(e.evaluation_set, '') as evidence, '{RULE}' as rule_version
-        from ({UNIQUE}) p
-        left join (select problem_id, min(evaluation_set) evaluation_set from evaluation_problems group by 1) e
-        using (problem_id)
-        """,
-        in_scope(context),
+    """Verdicts under the evaluation sets of the run; their digest is part of the rule, so that other sets judge anew."""
+    known = context.lake.sql(
+        "select evaluation_set, problem_id, prompt, answer from evaluation_problems "
+        "where evaluation_set in (select unnest(?)) order by list_position(?, evaluation_set), problem_id",
+        [evaluation_set_names(context)] * 2,
     )
-    context.lake.upsert(tables.CONTAMINATION, verdicts, run_id=context.run_id, reason=f"contamination under {RULE}")
-    return conclude(context, "contamination", tables.CONTAMINATION, RULE)
+    rule = f"{RULE}:{table_digest(known)[:8]}"
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, known.schema) as writer:
+        writer.write_table(known)
+    function = partial(judge_shard, sink.getvalue().to_pybytes(), rule)
+    return judge(context, "contamination", tables.CONTAMINATION, rule, COLUMNS, function)
+
+
+def judge_shard(stored: bytes, rule: str, rows: pa.Table) -> pa.Table:
+    """Verdict rows of a shard with the columns of `COLUMNS`. `stored` is the Arrow stream that `overlap.index` reads.
+
+    Evidence: the row, the evaluation set and problem, and the span of the prompt that matches; never a text.
+    """
+    ids, named, texts, answers = (rows.column(name).to_pylist() for name in rows.column_names)
+    found = matches(index(stored), ids, texts, answers)
+    return pa.table(
+        {
+            "problem_id": rows.column("problem_id"),
+            "verdict": pa.array([REFUSE if match else KEEP for match in found], pa.string()),
+            "reason_code": pa.array([str(match.reason if match else Reason.CLEAN) for match in found], pa.string()),
+            "evidence": pa.array(
+                [f"{match} row {row}" if match else "" for match, row in zip(found, named, strict=True)], pa.string()
+            ),
+            "rule_version": pa.array([rule] * len(found), pa.string()),
+        }
+    )
 
 
 CONTAMINATION = Stage(
     name="contamination",
-    description="Refuse copies of evaluation problems",
+    description="Refuse problems that evaluation sets hold: copies, pieces, rewordings",
     group="curation",
     compute=find_contamination,
     upstream=("corpus", "duplicates", "evaluation_problems"),
-    code=(__name__,),
+    settings=lambda context: {"sets": evaluation_set_names(context)},
+    code=(
+        __name__,
+        "kimi_pipeline.curation.overlap",
+        "kimi_pipeline.curation.near",
+        "kimi_pipeline.curation.wording",
+    ),
     tables=(tables.CONTAMINATION,),
-    kinds=("duckdb", "deltalake"),
+    kinds=("python", "deltalake"),
 )

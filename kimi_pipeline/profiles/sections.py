@@ -70,6 +70,7 @@ class Inference(Section):
 
 class Curation(Section):
     prompt_set: str = Field("laptop", description="Recipe of the prompt set that RL trains on")
+    near_duplicates: bool = Field(True, description="Look for rewordings as well as for exact duplicates")
     template: Literal["tiny", "chat"] = Field("tiny", description="Wording of the prompts: terse, or for chat models")
     samples: Count = Field(10, description="Answers a problem for its pass rate [2.1]")
     temperature: Temperature = Field(1.0, description="Sampling temperature of those answers: relatively high [2.1]")
