@@ -12,9 +12,10 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class Outcome:
     """What a stage made. `data_version` names the content; `figures` are the numbers people look at, most useful first.
 
     `outputs` hold what later stages need (a checkpoint's digest and folder, a version). `plots` are PNG files,
-    `preview` a few rows as dictionaries. `cached` says that nothing was computed.
+    `preview` a few rows as dictionaries. `cached` says that nothing was computed, `seconds` how long computing took.
     """
 
     data_version: str
@@ -57,6 +58,7 @@ class Outcome:
     plots: dict[str, str] = field(default_factory=dict)
     preview: list[dict[str, Any]] = field(default_factory=list)
     cached: bool = False
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,8 @@ def run_stage(stage: Stage, context: Context, upstream: dict[str, Stage]) -> Out
 
     Raises UserError where an upstream stage has no outcome yet, naming it.
     """
-    inputs = {
-        "settings": stage.settings(context),
-        "code": code_version(stage.code),
-        "upstream": {name: require_outcome(upstream[name], context).data_version for name in stage.upstream},
+    inputs = _inputs(stage, context) | {
+        "upstream": {name: require_outcome(upstream[name], context).data_version for name in stage.upstream}
     }
     fingerprint = digest(inputs)
     stored = _newest(stage, context)
@@ -105,7 +105,8 @@ def run_stage(stage: Stage, context: Context, upstream: dict[str, Stage]) -> Out
         context.say(f"{stage.name}: unchanged")
         return stored[1]
     context.say(f"{stage.name}: {stage.description}")
-    outcome = stage.compute(context)
+    started = time.monotonic()
+    outcome = replace(stage.compute(context), seconds=round(time.monotonic() - started, 3))
     context.lake.append(
         tables.STAGES,
         [
@@ -117,7 +118,7 @@ def run_stage(stage: Stage, context: Context, upstream: dict[str, Stage]) -> Out
                 "inputs": as_json(inputs),
                 "outputs": as_json(outcome.outputs),
                 "metadata": json.dumps(
-                    {"figures": outcome.figures, "plots": outcome.plots, "preview": outcome.preview}, default=str
+                    {name: getattr(outcome, name) for name in ("figures", "plots", "preview", "seconds")}, default=str
                 ),
             }
         ],
@@ -125,6 +126,37 @@ def run_stage(stage: Stage, context: Context, upstream: dict[str, Stage]) -> Out
         reason=f"stage {stage.name}",
     )
     return outcome
+
+
+def _inputs(stage: Stage, context: Context) -> dict[str, Any]:
+    return {"settings": stage.settings(context), "code": code_version(stage.code)}
+
+
+def because(stage: Stage, context: Context, upstream: dict[str, Stage], recomputed: Collection[str]) -> list[str]:
+    """Why a run would compute this stage: nothing, where it would take the stored outcome.
+
+    `recomputed` names the stages that the run computes before it; whether what they make differs is not known yet.
+    """
+    stored = _newest(stage, context)
+    if stored is None:
+        return ["never computed"]
+    if not _still_there(stored[1]):
+        return ["its output is gone"]
+    now, then = _inputs(stage, context), _newest_inputs(stage, context)
+    settings = now["settings"]
+    reasons = [
+        f"setting {name}"
+        for name in sorted(settings.keys() | then["settings"].keys())
+        if as_json(settings.get(name)) != as_json(then["settings"].get(name))
+    ]
+    reasons += ["code"] if now["code"] != then["code"] else []
+    for name in stage.upstream:
+        made = latest_outcome(upstream[name], context)
+        if name in recomputed or made is None:
+            reasons.append(f"{name} is computed")
+        elif made.data_version != then["upstream"].get(name):
+            reasons.append(f"{name} changed")
+    return reasons
 
 
 def latest_outcome(stage: Stage, context: Context) -> Outcome | None:
@@ -176,6 +208,14 @@ def _newest(stage: Stage, context: Context) -> tuple[str, Outcome] | None:
     metadata = json.loads(rows[0]["metadata"])
     outcome = Outcome(rows[0]["data_version"], outputs=json.loads(rows[0]["outputs"]), cached=True, **metadata)
     return rows[0]["fingerprint"], outcome
+
+
+def _newest_inputs(stage: Stage, context: Context) -> dict[str, Any]:
+    rows = context.lake.rows(
+        "select inputs from stages where stage = ? and partition = ? order by created_at desc limit 1",
+        [stage.name, stage.partition(context)],
+    )
+    return dict(json.loads(rows[0]["inputs"]))
 
 
 def _still_there(outcome: Outcome) -> bool:

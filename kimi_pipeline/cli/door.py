@@ -8,12 +8,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
+
+if TYPE_CHECKING:
+    from kimi_pipeline.profiles import Profile
+    from kimi_pipeline.stages import Context
 
 NO, BAD_INPUT = 1, 2
 
@@ -76,3 +80,14 @@ def open_lake() -> Any:
     from kimi_pipeline.lake import Lake
 
     return Lake(Home.from_env().lake)
+
+
+def reading_context(settings: Profile) -> Context:
+    """A context of stages for commands that look at the lineage and run nothing of it."""
+    from kimi_pipeline.jobs import LocalLauncher
+    from kimi_pipeline.stages import Context, new_run_id
+
+    home = Home.from_env()
+    return Context(
+        home, open_lake(), settings, LocalLauncher(home.jobs), new_run_id(), settings.curation.prompt_set, click.echo
+    )

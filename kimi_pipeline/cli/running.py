@@ -9,37 +9,54 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kimi_pipeline.cli.auditing import print_funnel, print_results
-from kimi_pipeline.cli.door import NO, as_json, emit, main, open_lake, show
+from kimi_pipeline.cli.door import NO, as_json, emit, main, open_lake, reading_context, show
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import CHECKOUT, Home
 
+if TYPE_CHECKING:
+    from kimi_pipeline.profiles import Profile
 
-@main.command()
-@click.option("--profile", help="smoke, laptop (default), smol, gpu or cluster")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a setting: --set rl.iterations=40"
+
+LINEAGE_OPTIONS = (
+    click.option("--profile", help="smoke, laptop (default), smol, gpu or cluster"),
+    click.option(
+        "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a setting: --set rl.iterations=40"
+    ),
+    click.option(
+        "--source", "sources", multiple=True, help="A corpus: a .jsonl or .parquet file, or a .toml source file"
+    ),
+    click.option(
+        "--evaluation-set",
+        "evaluation_sets",
+        multiple=True,
+        help="A set that no prompt set may hold, given like a --source",
+    ),
+    click.option("--model", help="A Hugging Face model folder"),
+    click.option(
+        "--endpoint", help="Base URL of an OpenAI-compatible endpoint that samples instead of vLLM in-process"
+    ),
+    click.option("--endpoint-model", help="The model's name at that endpoint"),
+    click.option("--limit", type=click.IntRange(1), help="Read at most this many rows"),
+    click.option("--prompt-set", help="Recipe of the prompt set (default: the profile's)"),
+    click.option("--select", default="", help="Stop after these assets, comma-separated (with all that they need)"),
 )
-@click.option("--source", "sources", multiple=True, help="A corpus: a .jsonl or .parquet file, or a .toml source file")
-@click.option(
-    "--evaluation-set",
-    "evaluation_sets",
-    multiple=True,
-    help="A set that no prompt set may hold, given like a --source",
-)
-@click.option("--model", help="A Hugging Face model folder")
-@click.option("--endpoint", help="Base URL of an OpenAI-compatible endpoint that samples instead of vLLM in-process")
-@click.option("--endpoint-model", help="The model's name at that endpoint")
-@click.option("--limit", type=click.IntRange(1), help="Read at most this many rows")
-@click.option("--prompt-set", help="Recipe of the prompt set (default: the profile's)")
-@click.option("--select", default="", help="Stop after these assets, comma-separated (with all that they need)")
-@click.option("--verbose", is_flag=True, help="Show Dagster's own log as well")
-def run(
+"""What says which lineage is meant: `run` and `plan` take the same."""
+
+
+def lineage_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(LINEAGE_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _lineage(
     profile: str | None,
     overrides: tuple[str, ...],
     sources: tuple[str, ...],
@@ -49,10 +66,11 @@ def run(
     endpoint_model: str | None,
     limit: int | None,
     prompt_set: str | None,
-    select: str,
-    verbose: bool,
-) -> None:
-    """Materialise the lineage (or a part of it); what is up to date is not computed again."""
+) -> tuple[Profile, dict[str, Any]]:
+    """The settings that the options mean, and the changes that they are on top of the profile's own.
+
+    Raises UserError for a wrong name or value, before anything starts.
+    """
     from kimi_pipeline.profiles.profile import load_profile, parse_override
 
     changes = json.loads(os.environ.get("KIMI_SET") or "{}")
@@ -71,17 +89,38 @@ def run(
         changes["corpora.limit"] = limit
     if prompt_set:
         changes["curation.prompt_set"] = prompt_set
-    settings = load_profile(profile, changes)  # refuses a wrong name or value before anything starts
+    settings = load_profile(profile, changes)
     if model:
         from kimi_pipeline.checkpoints import check_model_folder
 
         check_model_folder(Path(changes["model.path"]))
+    return settings, changes
+
+
+@main.command()
+@lineage_options
+@click.option("--verbose", is_flag=True, help="Show Dagster's own log as well")
+def run(select: str, verbose: bool, **meant: Any) -> None:
+    """Materialise the lineage (or a part of it); what is up to date is not computed again."""
+    settings, changes = _lineage(**meant)
     home = Home.from_env().prepare()
     arguments = (["--select", select] if select else []) + (["--verbose"] if verbose else [])
     code = _dagster("assets.launch", arguments, settings.name, changes, home)
     if code == 0:
         _summary(settings.curation.prompt_set, home)
     sys.exit(code)
+
+
+@main.command()
+@lineage_options
+@as_json
+def plan(select: str, as_json: bool, **meant: Any) -> None:
+    """What `run` with the same options would compute and why, with samples, tokens, time and price; does nothing."""
+    from kimi_pipeline.audit.plan import plan as look_ahead
+
+    settings, _ = _lineage(**meant)
+    rows = look_ahead(reading_context(settings), select)
+    emit(rows, as_json, lambda: show(rows, f"Profile {settings.name}, prompt set {settings.curation.prompt_set}"))
 
 
 def _absolute(source: str) -> str:
