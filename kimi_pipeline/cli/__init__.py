@@ -3,16 +3,16 @@
 Belongs here: arguments, tables for people, `--json` for machines, exit codes (0 done, 1 the answer is no, 2 bad usage
 or input, with one line that says what to do). Does not belong here: what a command does.
 
-    door.py      the group, exit codes, tables and JSON     running.py    run, ui, doctor, settings, sandbox
+    door.py      the group, exit codes, tables and JSON     running.py    run, plan, ui, doctor, settings, sandbox
     auditing.py  funnel, explain, sets, results, rollouts   measuring.py  bench, ablations, real
-    reviewing.py review
+    tracing.py   sql, diff, cost, blame, impact             reviewing.py  review
 
 Modules are imported inside commands: `explain` and `funnel` must answer at once, and load neither Dagster nor torch.
 """
 
 from __future__ import annotations
 
-from kimi_pipeline.cli import auditing, measuring, reviewing, running  # each adds its commands to the door
+from kimi_pipeline.cli import auditing, measuring, reviewing, running, tracing  # each adds its commands to the door
 from kimi_pipeline.cli.door import main
 
-__all__ = ["auditing", "main", "measuring", "reviewing", "running"]
+__all__ = ["auditing", "main", "measuring", "reviewing", "running", "tracing"]
