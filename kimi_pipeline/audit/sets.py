@@ -9,6 +9,7 @@ import difflib
 import json
 from typing import Any
 
+from kimi_pipeline.curation.promotion import CURRENT
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake
 
@@ -16,10 +17,11 @@ from kimi_pipeline.lake import Lake
 def versions(lake: Lake) -> list[dict[str, Any]]:
     """All versions, oldest first: set, version (`NAME@N`), created, size, current, digest."""
     rows = lake.rows(
-        """
-        select prompt_set, version, created_at, size, digest,
-               version = max(version) over (partition by prompt_set) as current
-        from prompt_set_versions order by created_at, version
+        f"""
+        select v.prompt_set, v.version, v.created_at, v.size, v.digest, c.version is not null as current
+        from prompt_set_versions v
+        left join ({CURRENT}) c on v.prompt_set = c.prompt_set and v.version = c.version
+        order by v.created_at, v.version
         """
     )
     return [

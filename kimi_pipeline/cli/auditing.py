@@ -1,4 +1,4 @@
-"""Commands that read the lake and answer at once: funnel, explain, sets, results, rollouts.
+"""Commands that read the lake and answer at once: funnel, explain, sets, results, rollouts, reasons.
 
 Belongs here: arguments and tables. Does not belong here: the queries (`audit/`).
 """
@@ -135,3 +135,13 @@ def _print_rollouts(found: list[dict[str, Any]]) -> None:
             fg="green" if row["status"] == "correct" else None,
         )
         click.echo("      " + row["response"].replace("\n", "\n      "))
+
+
+@main.command()
+@as_json
+def reasons(as_json: bool) -> None:
+    """Every reason code with its meaning."""
+    from kimi_pipeline.reasons import table
+
+    rows = table()
+    emit(rows, as_json, lambda: show(rows))

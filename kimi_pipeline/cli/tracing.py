@@ -1,9 +1,11 @@
-"""Commands that follow problems, sets and checkpoints through the lineage: sql, diff, cost, blame, impact.
+"""Commands that follow problems, sets and checkpoints through the lineage: sql, diff, cost, blame, impact, promote and rollback.
 
 Belongs here: arguments and tables. Does not belong here: the queries (`audit/`).
 """
 
 from __future__ import annotations
+
+import getpass
 
 import click
 
@@ -105,3 +107,38 @@ def impact(query: str, as_json: bool) -> None:
             show(rows, title) if rows else click.echo(f"in no {title.lower()[:-1]}")
 
     emit(found, as_json, tell)
+
+
+PERSON = click.option("--by", default=getpass.getuser, help="Who decides (default: the user's name)")
+WHY = click.option("--reason", required=True, help="Why; it stays in the log")
+
+
+@main.command()
+@click.argument("version", metavar="SET@VERSION")
+@WHY
+@PERSON
+def promote(version: str, reason: str, by: str) -> None:
+    """Make a version the current one of its set."""
+    from kimi_pipeline.audit.sets import manifest
+    from kimi_pipeline.curation.promotion import promote as make_current
+    from kimi_pipeline.ledger import PERSON as PREFIX
+    from kimi_pipeline.stages import new_run_id
+
+    lake = open_lake()
+    found = manifest(lake, version)
+    changed = make_current(lake, found["set"], found["version"], actor=PREFIX + by, reason=reason, run_id=new_run_id())
+    click.echo(f"{found['set']}@{found['version']} is {'now current' if changed else 'current already'}")
+
+
+@main.command()
+@click.argument("prompt_set")
+@WHY
+@PERSON
+def rollback(prompt_set: str, reason: str, by: str) -> None:
+    """Make the version current again that was so before."""
+    from kimi_pipeline.curation.promotion import roll_back
+    from kimi_pipeline.ledger import PERSON as PREFIX
+    from kimi_pipeline.stages import new_run_id
+
+    version = roll_back(open_lake(), prompt_set, actor=PREFIX + by, reason=reason, run_id=new_run_id())
+    click.echo(f"{prompt_set}@{version} is now current")

@@ -18,6 +18,7 @@ from kimi_pipeline.corpora.ingest import source_names
 from kimi_pipeline.curation.decide import Figures, bucket, choose, decide_difficulty, decide_guessability
 from kimi_pipeline.curation.difficulty import DIFFICULTY
 from kimi_pipeline.curation.guessability import GUESSABILITY
+from kimi_pipeline.curation.promotion import promote
 from kimi_pipeline.curation.recipe import Recipe, load_recipe
 from kimi_pipeline.curation.scope import UNIQUE
 from kimi_pipeline.errors import UserError
@@ -222,6 +223,7 @@ def _write_version(context: Context, content: list[dict[str, Any]], named: str, 
         run_id=context.run_id,
         reason=reason,
     )
+    promote(context.lake, context.prompt_set, version, actor=RULE, reason="newly cut", run_id=context.run_id)
     return version
 
 

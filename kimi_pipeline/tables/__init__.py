@@ -17,7 +17,7 @@ from kimi_pipeline.tables.curation import (
     TAGS,
 )
 from kimi_pipeline.tables.declare import Table
-from kimi_pipeline.tables.lineage import LEDGER, PROMPT_SET, PROMPT_SET_VERSIONS, RESULTS, STAGES
+from kimi_pipeline.tables.lineage import LEDGER, PROMOTIONS, PROMPT_SET, PROMPT_SET_VERSIONS, RESULTS, STAGES
 from kimi_pipeline.tables.rl import ROLLOUTS, SEGMENTS, SUCCESS_RATES
 from kimi_pipeline.tables.sampling import SAMPLES
 
@@ -30,6 +30,7 @@ __all__ = [
     "GUESSABILITY",
     "LEDGER",
     "PROBLEMS",
+    "PROMOTIONS",
     "PROMPT_SET",
     "PROMPT_SET_VERSIONS",
     "QUARANTINE",

@@ -58,6 +58,18 @@ PROMPT_SET_VERSIONS = table(
 )
 """A row a version of a named set; `manifest` holds recipe, parameters, input versions, code and funnel."""
 
+PROMOTIONS = table(
+    "promotions",
+    "prompt_set version",
+    [
+        ("prompt_set", pa.string()),
+        ("version", pa.int64()),
+        ("actor", pa.string()),
+        ("reason", pa.string()),
+    ],
+)
+"""A log of which version of a set became current, by whom and why; the newest row of a set is in force."""
+
 RESULTS = table(
     "results",
     "checkpoint split temperature seed",

@@ -1,0 +1,71 @@
+"""Which version is current: newly cut ones, what people promote, and the way back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from kimi_pipeline import tables
+from kimi_pipeline.audit.sets import versions
+from kimi_pipeline.cli import main
+from kimi_pipeline.curation.promotion import current, promote, roll_back
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.home import Home
+from kimi_pipeline.lake import Lake
+from tests.curation.conftest import Curation
+
+WHO: dict[str, Any] = {"actor": "person:ada", "reason": "because", "run_id": "r"}
+
+
+@pytest.fixture
+def three(home: Home) -> Lake:
+    lake = Lake(home.lake)
+    for version in (1, 2, 3):
+        row = {"prompt_set": "s", "version": version, "size": 1, "digest": str(version), "manifest": "{}"}
+        lake.append(tables.PROMPT_SET_VERSIONS, [row], run_id="r", reason="cut")
+        promote(lake, "s", version, actor="selection@1", reason="newly cut", run_id="r")
+    return lake
+
+
+def test_the_way_back_is_the_way_that_was_come(three: Lake) -> None:
+    assert current(three, "s") == 3
+    assert roll_back(three, "s", **WHO) == 2
+    assert roll_back(three, "s", **WHO) == 1
+    with pytest.raises(UserError, match="no earlier"):
+        roll_back(three, "s", **WHO)
+    assert promote(three, "s", 3, **WHO)
+    assert not promote(three, "s", 3, **WHO)
+    assert roll_back(three, "s", **WHO) == 1
+    assert [row["current"] for row in versions(three)] == [True, False, False]
+
+
+def test_unknown_sets_and_versions_are_refused(three: Lake) -> None:
+    with pytest.raises(UserError, match="no version 9"):
+        promote(three, "s", 9, **WHO)
+    with pytest.raises(UserError, match="no earlier"):
+        roll_back(three, "other", **WHO)
+
+
+def test_a_newly_cut_version_is_current_until_a_person_says_otherwise(curation: Callable[..., Curation]) -> None:
+    first = curation()
+    first.run()
+    curation(curation__max_pass_rate=0.5).run()
+    env = {"KIMI_HOME": str(first.context.home.root)}
+
+    def now() -> list[str]:
+        rows = json.loads(CliRunner().invoke(main, ["sets", "--json"], env=env).output)
+        return [row["version"] for row in rows if row["current"]]
+
+    assert now() == ["smoke@2"]
+    told = CliRunner().invoke(main, ["rollback", "smoke", "--reason", "too strict", "--by", "ada"], env=env)
+    assert told.exit_code == 0, told.output
+    assert now() == ["smoke@1"]
+    told = CliRunner().invoke(main, ["promote", "smoke@2", "--reason", "after all", "--by", "ada"], env=env)
+    assert told.exit_code == 0, told.output
+    assert now() == ["smoke@2"]
+    log = first.context.lake.rows("select version, actor, reason from promotions order by created_at")
+    assert [(row["version"], row["actor"]) for row in log][2:] == [(1, "person:ada"), (2, "person:ada")]
