@@ -147,6 +147,8 @@ EVALUATION_PROBLEMS = Stage(
         "kimi_pipeline.corpora.normalise",
         "kimi_pipeline.corpora.builtin",
         "kimi_pipeline.problems",
+        "kimi_pipeline.rewards.extraction",
+        "kimi_pipeline.rewards.numbers",
         __name__,
     ),
     tables=(tables.EVALUATION_PROBLEMS, tables.QUARANTINE),

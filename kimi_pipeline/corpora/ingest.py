@@ -137,7 +137,14 @@ CORPUS = Stage(
     group="corpora",
     compute=ingest,
     settings=_settings,
-    code=("kimi_pipeline.corpora.sources", "kimi_pipeline.corpora.normalise", "kimi_pipeline.problems", __name__),
+    code=(
+        "kimi_pipeline.corpora.sources",
+        "kimi_pipeline.corpora.normalise",
+        "kimi_pipeline.problems",
+        "kimi_pipeline.rewards.extraction",
+        "kimi_pipeline.rewards.numbers",
+        __name__,
+    ),
     tables=(tables.PROBLEMS, tables.QUARANTINE),
     kinds=("python", "deltalake"),
 )

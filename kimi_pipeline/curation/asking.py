@@ -15,15 +15,15 @@ from kimi_pipeline.curation.scope import fit_problems
 from kimi_pipeline.inference.drawing import Counts, SamplingPass, draw
 from kimi_pipeline.inference.templates import TEMPLATES, Format
 from kimi_pipeline.rewards.contract import Status
+from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
 from kimi_pipeline.stages import Context, require_outcome
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
 
 UPSTREAM = ("corpus", "duplicates", "evaluability", "contamination", "sft_checkpoint")
 CODE = (
     __name__,
-    "kimi_pipeline.rewards.math_rules",
-    "kimi_pipeline.rewards.extraction",
     "kimi_pipeline.inference.templates",
+    *MATH_CODE,
 )
 VERDICTS = (Status.CORRECT, Status.WRONG, Status.NO_ANSWER, Status.UNVERIFIABLE)  # an infrastructure error has none
 

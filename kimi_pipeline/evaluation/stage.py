@@ -17,6 +17,7 @@ from kimi_pipeline.intervals import wilson
 from kimi_pipeline.lake import content_digest
 from kimi_pipeline.plots import bars
 from kimi_pipeline.rewards.contract import Status
+from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
 from kimi_pipeline.rl.stage import RL_CHECKPOINT
 from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
 from kimi_pipeline.training.stages import BASE_CHECKPOINT, SFT_CHECKPOINT
@@ -123,7 +124,7 @@ EVALUATION = Stage(
         context.profile.evaluation.model_dump()
         | {"template": context.profile.curation.template, "seed": context.profile.seed}
     ),
-    code=(__name__, "kimi_pipeline.rewards.math_rules"),
+    code=(__name__, *MATH_CODE),
     tables=(tables.RESULTS, tables.SAMPLES),
     kinds=("vllm", "deltalake"),
     by_set=True,

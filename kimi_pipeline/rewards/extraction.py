@@ -1,20 +1,32 @@
 """Finding the final answer in a response.
 
-Belongs here: the places where an answer is looked for, in order. Does not belong here: comparing it (`math_rules.py`).
+Belongs here: the places where an answer is looked for, in order. Does not belong here: comparing it (`rules.py`).
 """
 
 from __future__ import annotations
 
 import re
 
-_BOX = re.compile(r"\\boxed\s*\{")
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _FINAL = re.compile(
-    r"(?:final answer|the answer)[ \t*_]*(?:is\b|:)[ \t*_]*[:=]?\s*([^\n]+)|^[ \t*_#>-]*answer[ \t*_]*:\s*([^\n]+)",
+    r"(?:final answer|the answer)[ \t*_]*(?:is\b|:|：)[ \t*_]*[:=]?\s*([^\n]+)"
+    r"|^[ \t*_#>-]*answer[ \t*_]*[:：]\s*([^\n]+)"
+    r"|(?:最终答案|答案)(?:是|为|：|:|=)[ \t*_]*[:：]?\s*([^\n]+)",
     re.IGNORECASE | re.MULTILINE,
 )
-_SENTENCE_END = re.compile(r"[.!?](?=\s+[A-Z]|\s*$)")
+_SENTENCE_END = re.compile(r"[.!?](?=\s+[A-Z]|\s*$)|[。！？]")
 _BARE_WORDS = 3  # a response of at most so many words, without any marker, is itself the answer
 _EMPHASIS = re.compile(r"^[*_`\s]+|[*_`\s]+$")
+_FENCE = re.compile(r"^```[\w+-]*[ \t]*\n(.*)\n[ \t]*```$", re.DOTALL)
+_FENCES = re.compile(r"```")
+# What may stand between two boxes that are given together: \boxed{1} and $\boxed{2}$.
+_BETWEEN = re.compile(
+    r"[\s$,;.、，；]*(?:(?:and|or|\\text ?\{ ?(?:and|or) ?\}|\\(?:quad|,|;|!|\))|\\\(|和|或)[\s$,;.、，；]*)*"
+)
+_LONGEST_BETWEEN = 40
+_FORMULA_LINE = re.compile(
+    r"\$\$(?P<a>[^$\n]+)\$\$|\$(?P<b>[^$\n]+)\$|\\\[(?P<c>[^\n]+)\\\]|\\\((?P<d>[^\n]+)\\\)|\*\*(?P<e>[^*\n]+)\*\*"
+)
 
 
 def boxed(text: str) -> list[str]:
@@ -22,8 +34,14 @@ def boxed(text: str) -> list[str]:
 
     One pass over the text: a response of nothing but openings costs no more than any other.
     """
+    return [text[start:end] for start, end in _boxes(text)]
+
+
+def _boxes(text: str) -> list[tuple[int, int]]:
     openings = {match.end() - 1 for match in _BOX.finditer(text)}
-    found: list[tuple[int, str]] = []
+    if not openings:
+        return []
+    found: list[tuple[int, int]] = []
     stack: list[int] = []
     escaped = False
     for position, character in enumerate(text):
@@ -34,26 +52,63 @@ def boxed(text: str) -> list[str]:
         elif character == "}" and stack:
             start = stack.pop()
             if start in openings:
-                found.append((start, text[start + 1 : position]))
-    return [content for _, content in sorted(found)]
+                found.append((start + 1, position))
+    return sorted(found)
 
 
 def extract_answer(text: str) -> str | None:
-    r"""The final answer of a response: the last `\boxed{}` with content, else a closing line `#### ANSWER`, else what
-    follows the last "the answer is" or "Answer:" up to the end of its sentence, else a response that is nothing but one
-    short line (chat models asked for the answer alone often leave the box out).
+    r"""The final answer of a response, or None where it gives none. In this order:
 
-    None where the response gives none. A number that merely stands in the text is not an answer.
+    1. the last `\boxed{}` with content; boxes that are given together (`\boxed{1}` and `\boxed{2}`) are one list
+    2. a closing line `#### ANSWER`
+    3. what follows the last "the answer is", "Answer:" or 答案是 up to the end of its sentence
+    4. a last line that is one formula or one phrase in bold and nothing else, or a closing code block of one line
+    5. a response that is nothing but one short line (chat models asked for the answer alone often leave the box out)
+
+    A number that merely stands in the text is not an answer.
     """
-    if filled := [content.strip() for content in boxed(text) if content.strip()]:
-        return filled[-1]
-    last_line = text.rstrip().rpartition("\n")[2]
+    boxes = [(start, end) for start, end in _boxes(text) if text[start:end].strip()]
+    if boxes:
+        return _together(text, boxes)
+    text = text.strip()
+    last_line = text.rpartition("\n")[2]
     if "####" in last_line:  # elsewhere it is a heading
         return last_line.rpartition("####")[2].strip() or None
     if finals := list(_FINAL.finditer(text)):
-        answer = finals[-1][1] or finals[-1][2]
-        return _EMPHASIS.sub("", _SENTENCE_END.split(answer, maxsplit=1)[0]) or None
+        answer = finals[-1][1] or finals[-1][2] or finals[-1][3]
+        if not answer.startswith("```"):
+            return _EMPHASIS.sub("", _SENTENCE_END.split(answer, maxsplit=1)[0]) or None
+    if (code := _closing_code(text)) is not None:
+        return code
+    if whole := _FORMULA_LINE.fullmatch(last_line.strip().rstrip(".。")):
+        return next(part for part in whole.groups() if part).strip() or None
     bare = _EMPHASIS.sub("", text)
     if bare and "\n" not in bare and len(bare.split()) <= _BARE_WORDS and "\\boxed" not in bare:
         return bare
     return None
+
+
+def _together(text: str, boxes: list[tuple[int, int]]) -> str:
+    """The content of the last box, with those right before it that belong to the same statement."""
+    start, end = boxes[-1]
+    parts = [text[start:end].strip()]
+    for earlier_start, earlier_end in reversed(boxes[:-1]):
+        opening = text.rfind("\\", 0, start)
+        between = text[earlier_end + 1 : opening]
+        if earlier_end >= start or len(between) > _LONGEST_BETWEEN or not _BETWEEN.fullmatch(between):
+            break  # a box around this one, or a sentence between them: it has been replaced by what follows
+        parts.insert(0, text[earlier_start:earlier_end].strip())
+        start = earlier_start
+    return ", ".join(parts) if len(set(parts)) > 1 else parts[-1]
+
+
+def _closing_code(text: str) -> str | None:
+    """The one line of a code block at the end of a response."""
+    if not text.endswith("```"):
+        return None
+    fences = [match.start() for match in _FENCES.finditer(text)]
+    if len(fences) < 2:
+        return None
+    block = _FENCE.match(text[fences[-2] :])
+    content = block[1].strip() if block else ""
+    return content if content and "\n" not in content else None

@@ -15,6 +15,7 @@ from kimi_pipeline.checkpoints import find_checkpoint
 from kimi_pipeline.curation.selection import RL_PROMPT_SET
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.plots import curves
+from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
 from kimi_pipeline.stages import Context, Outcome, Stage, code_version, require_outcome
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
 
@@ -39,11 +40,10 @@ CODE = (
     "kimi_pipeline.training.packing",
     "kimi_pipeline.training.policy",
     "kimi_pipeline.rewards.composite",
-    "kimi_pipeline.rewards.extraction",
     "kimi_pipeline.rewards.length",
-    "kimi_pipeline.rewards.math_rules",
     "kimi_pipeline.rewards.random_reward",
     "kimi_pipeline.rewards.repetition",
+    *MATH_CODE,
 )
 """What a run's course depends on: with other code a saved run is not gone on with."""
 

@@ -56,7 +56,7 @@ def test_the_verdict_stays_and_the_version_names_the_shapings() -> None:
     assert [(one.status, one.extracted_answer, one.reason) for one in found] == [
         (one.status, one.extracted_answer, one.reason) for one in plain
     ]
-    assert reward.version == "math-rules@1+length@1(weight=0.4)"
+    assert reward.version == "math-rules@2+length@1(weight=0.4)"
     assert {one.rule_version for one in found} == {reward.version}
 
 
@@ -95,7 +95,7 @@ def test_where_nothing_is_in_force_the_base_is_used_as_it_is() -> None:
     assert shaped(base, Rl(), 1000) is base
     assert shaped(base, Rl(length_weight=0.4, length_from=3), 2) is base
     penalised = shaped(base, Rl(repetition_penalty=0.5, length_weight=0.4, length_from=3), 2)
-    assert penalised.version == "math-rules@1+repetition@1(penalty=0.5)"  # the penalty has no warm-up
+    assert penalised.version == "math-rules@2+repetition@1(penalty=0.5)"  # the penalty has no warm-up
 
 
 def test_a_length_reward_that_never_begins_is_said() -> None:
