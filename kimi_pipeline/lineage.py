@@ -14,7 +14,7 @@ from kimi_pipeline.curation.duplicates import DUPLICATES
 from kimi_pipeline.curation.evaluability import EVALUABILITY
 from kimi_pipeline.curation.guessability import GUESSABILITY
 from kimi_pipeline.curation.selection import RL_PROMPT_SET
-from kimi_pipeline.curation.tagging import TAGS
+from kimi_pipeline.curation.tagging import TAGGER, TAGS
 from kimi_pipeline.evaluation.stage import EVALUATION
 from kimi_pipeline.rl.stage import RL_CHECKPOINT
 from kimi_pipeline.stages import Stage
@@ -26,6 +26,7 @@ STAGES: dict[str, Stage] = {
         CORPUS,
         EVALUATION_PROBLEMS,
         DUPLICATES,
+        TAGGER,
         TAGS,
         EVALUABILITY,
         CONTAMINATION,

@@ -17,22 +17,27 @@ from kimi_pipeline.home import Home
 
 
 @main.command()
-@click.argument("name", type=click.Choice(["learning", "partial", "rl", "sandbox"]))
+@click.argument("name", type=click.Choice(["learning", "partial", "rl", "sandbox", "tagger"]))
 @click.option("--profile", default="laptop", show_default=True)
 @click.option("--seeds", default="0,1,2", show_default=True, help="Comma-separated")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder of real corpora (math_train.jsonl, ...) for tagger"
+)
 @as_json
-def bench(name: str, profile: str, seeds: str, as_json: bool) -> None:
+def bench(name: str, profile: str, seeds: str, data: Path | None, as_json: bool) -> None:
     """Long measurements; a part that is finished is not measured again."""
     if name == "sandbox":
         from kimi_pipeline.sandbox_door import command
 
         sys.exit(command(["bench", *(["--json"] if as_json else [])]))
-    from kimi_pipeline.bench import learning, partial, rl
+    from kimi_pipeline.bench import learning, partial, rl, tagger
 
     home = Home.from_env().prepare()
     numbers = [int(seed) for seed in seeds.split(",")]
     if name == "rl":
         found = rl.measure(home)
+    elif name == "tagger":
+        found = tagger.measure(data)
     elif name == "partial":
         found = partial.measure(home, numbers)
     else:

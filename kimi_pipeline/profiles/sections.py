@@ -84,6 +84,9 @@ class Curation(Section):
     max_pass_rate: Share = Field(1.0, description="Problems with a pass rate at or above it are trivial")
     keep_unsolved: bool = Field(True, description="Keep problems that no sample solved: they are hard, not refused")
     max_size: int | None = Field(None, ge=1, description="Largest size of a prompt set; empty: all that pass")
+    tagger_problems: Count = Field(50_000, description="Labelled problems that the tagger learns from, at most")
+    tag_min_confidence: Share = Field(0.5, description="A less sure tag goes to a person (kimi-pipeline review)")
+    review_questions: int = Field(500, ge=0, description="Tags that wait for a person, at most: the least sure first")
 
 
 class Sft(Section):

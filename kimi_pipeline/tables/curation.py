@@ -37,12 +37,15 @@ TAGS = table(
         ("problem_id", pa.string()),
         ("domain", pa.string()),
         ("discipline", pa.string()),
+        ("grade", pa.string()),
         ("language", pa.string()),
         ("confidence", pa.float64()),
         ("origin", pa.string()),
         ("rule_version", pa.string()),
     ],
+    version=2,
 )
+"""One tag a problem. `origin`: person, source, classifier (calibrated `confidence`) or rules (a share of hits)."""
 
 EVALUABILITY = table("evaluability", "problem_id", VERDICT)
 

@@ -30,5 +30,12 @@ class Table:
     volatile: tuple[str, ...] = ("run_id", "created_at")
 
 
-def table(name: str, key: str, columns: list[tuple[str, pa.DataType]], partition_by: tuple[str, ...] = ()) -> Table:
-    return Table(name, tuple(key.split()), pa.schema([pa.field(n, t) for n, t in [*columns, *WHEN]]), partition_by)
+def table(
+    name: str,
+    key: str,
+    columns: list[tuple[str, pa.DataType]],
+    partition_by: tuple[str, ...] = (),
+    version: int = 1,
+) -> Table:
+    schema = pa.schema([pa.field(n, t) for n, t in [*columns, *WHEN]])
+    return Table(name, tuple(key.split()), schema, partition_by, version)

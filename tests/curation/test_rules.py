@@ -11,7 +11,6 @@ from kimi_pipeline.curation.decide import Figures, bucket, choose, decide_diffic
 from kimi_pipeline.curation.evaluability import evaluate
 from kimi_pipeline.curation.guessability import by_chance
 from kimi_pipeline.curation.recipe import Recipe, load_recipe, recipe_names
-from kimi_pipeline.curation.tagging import tag
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.reasons import Reason
@@ -112,11 +111,6 @@ def test_by_chance_by_hand() -> None:
     ]
     chance = by_chance(pa.Table.from_pylist(rows), 8)
     assert chance["0"] == pytest.approx(1 - 0.5**8)
-
-
-def test_tags() -> None:
-    assert tag("Find the area of a triangle with a right angle")[:2] == ("mathematics", "geometry")
-    assert tag("Who wrote it?") == ("general_reasoning", "other", 0.0)
 
 
 def test_recipes(home: Home) -> None:
