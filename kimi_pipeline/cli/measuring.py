@@ -1,11 +1,10 @@
-"""Commands that measure for long: bench, ablations, real.
+"""Commands that study training for hours: ablations, real.
 
 Belongs here: arguments and tables. Does not belong here: the measurements (`bench/`).
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -14,37 +13,6 @@ import click
 from kimi_pipeline.cli.door import NO, as_json, emit, main, show
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
-
-
-@main.command()
-@click.argument("name", type=click.Choice(["learning", "partial", "rl", "sandbox", "tagger"]))
-@click.option("--profile", default="laptop", show_default=True)
-@click.option("--seeds", default="0,1,2", show_default=True, help="Comma-separated")
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Folder of real corpora (math_train.jsonl, ...) for tagger"
-)
-@as_json
-def bench(name: str, profile: str, seeds: str, data: Path | None, as_json: bool) -> None:
-    """Long measurements; a part that is finished is not measured again."""
-    if name == "sandbox":
-        from kimi_pipeline.sandbox_door import command
-
-        sys.exit(command(["bench", *(["--json"] if as_json else [])]))
-    from kimi_pipeline.bench import learning, partial, rl, tagger
-
-    home = Home.from_env().prepare()
-    numbers = [int(seed) for seed in seeds.split(",")]
-    if name == "rl":
-        found = rl.measure(home)
-    elif name == "tagger":
-        found = tagger.measure(data)
-    elif name == "partial":
-        found = partial.measure(home, numbers)
-    else:
-        found = learning.measure(home, profile, numbers)
-    (home.reports / f"bench-{name}.json").write_text(json.dumps(found, indent=2))
-    rows = [{"figure": key, "value": value} for key, value in found["figures"].items()]
-    emit(found, as_json, lambda: show(rows, f"{name}: {found['command']}"))
 
 
 @main.command()
