@@ -1,19 +1,16 @@
 """Problem: what the whole pipeline is about, its identity and its held-out split.
 
 Belongs here: the row types `Problem`, `Image`, `Submission`, the content hash that is a problem's id, the split by hash.
-Does not belong here: reading them from sources (`corpora/`), verdicts on them (`curation/`), their tables (`tables.py`).
+Does not belong here: the form in which two texts are equal (`identity.py`), reading them from sources (`corpora/`), verdicts on them (`curation/`), their tables (`tables.py`).
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from kimi_pipeline import identity
 from kimi_pipeline.digests import digest
-
-_SPACE = re.compile(r"\s+")
 
 ANSWER_KINDS = (
     "integer",
@@ -82,17 +79,9 @@ class Problem:
         return row
 
 
-def normalise_for_identity(text: str) -> str:
-    """The form in which two texts are the same problem: NFKC, one space for any white space, none at the ends.
-
-    Case, punctuation and numbers are kept: "3 apples" and "5 apples" are two problems.
-    """
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip()
-
-
 def problem_id(prompt: str, images: tuple[Image, ...] = ()) -> str:
     """The content hash that is a problem's id (32 hexadecimal digits)."""
-    return digest({"prompt": normalise_for_identity(prompt), "images": [digest(image.data) for image in images]})
+    return digest({"prompt": identity.normalise_for_identity(prompt), "images": [digest(image.data) for image in images]})
 
 
 def is_held_out(problem_id: str, share: float) -> bool:

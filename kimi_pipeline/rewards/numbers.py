@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from kimi_pipeline.problems import normalise_for_identity
+from kimi_pipeline.identity import normalise_unicode
 from kimi_pipeline.rewards import units
 from kimi_pipeline.rewards.words import value_of_words
 
@@ -57,7 +57,7 @@ def clean(text: str) -> str:
     make 52 of 5².
     """
     text = text.translate(_SCRIPTS).translate(_SUBSCRIPTS).translate(_VULGAR)
-    text = normalise_for_identity(text).translate(_MINUS)
+    text = normalise_unicode(text).translate(_MINUS)
     text = text.replace("{,}", ",").replace("\\$", "$").replace("\\%", "%")
     text = _SPACING.sub("", text).strip()
     while (shorter := _unwrapped(text)) != text:

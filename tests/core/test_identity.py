@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kimi_pipeline.digests import digest, request_seed
 from kimi_pipeline.intervals import wilson
-from kimi_pipeline.problems import is_held_out, normalise_for_identity, problem_id
+from kimi_pipeline.identity import normalise_for_identity
+from kimi_pipeline.problems import is_held_out, problem_id
 from kimi_pipeline.reasons import Reason, table
 
 
@@ -15,7 +19,67 @@ def test_ids_ignore_layout_and_keep_numbers() -> None:
     assert problem_id("\uff13 apples") == problem_id("3 apples")  # full-width digits
 
 
-@given(st.text(min_size=1))
+SAME = [
+    (r"\left( x + 1 \right)^2 at $x=2$", r"( x + 1 )^2 at $x=2$"),
+    (r"Find $\dfrac{1}{2}\,x$.", r"Find $\frac 12 x$."),
+    (r"Find $ x  +  1 $", "Find $x+1$"),
+    (r"Let \(x \le 3\) hold", "Let $x≤3$ hold"),
+    (r"\[x \neq y\]", r"$$x\ne y$$"),
+    (r"$\left\{ 1, 2 \right\}$", r"$\{1, 2\}$"),
+    (r"$f(x) = \left\{ a \right.$", r"$f(x)=\{a$"),
+    (r"$1,\!000$ days", "$1,000$ days"),
+    ("“What’s 7 − 3?”", '"What\'s 7 - 3?"'),
+    ("x² + ½", r"x^2 + \frac{1}{2}"),
+    ("$5 - 3$", "$5-3$"),
+]
+DIFFERENT = [
+    ("5²", "52"),
+    ("x₁0", "x10"),
+    ("2½", "21/2"),
+    ("①5", "15"),
+    ("⒈5 apples", "1.5 apples"),
+    ("$f(1, 234)$", "$f(1,234)$"),
+    ("$5 10$", "$510$"),
+    ("$3 .5$", "$3.5$"),
+    ("give $5 -3$", "give $5 3$"),
+    (r"$\frac{1}{23}$", r"$\frac{12}{3}$"),
+    (r"$\frac123$", r"$\frac{1}{23}$"),
+    (r"$\alpha b$", r"$\alphab$"),
+    (r"$x \\[2pt] y$", "$x $2pt] y$"),
+    ("$x<y$", r"$x \le y$"),
+    ("$AB$", "$ab$"),
+    (r"pay \$5", r"pay \$ 6"),
+    ("x != y", "x = y"),
+    ("$a|b$", "$ab$"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_spellings_of_one_problem_are_one(one: str, other: str) -> None:
+    assert normalise_for_identity(one) == normalise_for_identity(other)
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_problems_that_differ_stay_apart(one: str, other: str) -> None:
+    assert normalise_for_identity(one) != normalise_for_identity(other)
+
+
+LATEX = st.lists(
+    st.sampled_from(
+        r"\left \right ( ) . [ ] \[ \] \( \) $ $$ \\ \! \, \frac \dfrac 1 2 3 a b \quad \le \leq { } \{ - + , ~ \$ \ ².".split()
+        + [" ", "\n"]
+    ),
+    max_size=20,
+).map("".join)
+
+
+@given(LATEX, st.sampled_from([" ", "  ", "\n", "\t"]))
+def test_digits_never_change(text: str, space: str) -> None:
+    assert re.sub(r"\D", "", normalise_for_identity(text)) == re.sub(r"\D", "", text.replace("²", "2"))
+    assert normalise_for_identity(text.replace(" ", space)) == normalise_for_identity(text)
+
+
+@given(st.text(min_size=1) | LATEX)
 def test_normalising_twice_changes_nothing(text: str) -> None:
     once = normalise_for_identity(text)
     assert normalise_for_identity(once) == once
