@@ -59,7 +59,19 @@ _SAME = {
     "nobreakspace": " ",
 }
 _SIZES = {"left", "right", "middle", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr"}
-_SYMBOLS = {",": " ", ";": " ", ":": " ", " ": " ", "\n": " ", ">": " ", "!": "", "(": "$", ")": "$", "[": "$", "]": "$"}
+_SYMBOLS = {
+    ",": " ",
+    ";": " ",
+    ":": " ",
+    " ": " ",
+    "\n": " ",
+    ">": " ",
+    "!": "",
+    "(": "$",
+    ")": "$",
+    "[": "$",
+    "]": "$",
+}
 _SHORT_FRACTION = re.compile(r"\\frac ?(\d) ?(\d)")
 _FORMULA = re.compile(r"(?<!\\)\$((?:[^$\\]|\\.)*)\$", re.DOTALL)
 _LOOSE = re.compile(r" ?([+=<>^_{}()\[\]|&:/*]) ?| (-) ")

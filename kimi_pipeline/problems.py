@@ -1,7 +1,8 @@
 """Problem: what the whole pipeline is about, its identity and its held-out split.
 
 Belongs here: the row types `Problem`, `Image`, `Submission`, the content hash that is a problem's id, the split by hash.
-Does not belong here: the form in which two texts are equal (`identity.py`), reading them from sources (`corpora/`), verdicts on them (`curation/`), their tables (`tables.py`).
+Does not belong here: the form in which two texts are equal (`identity.py`), reading problems from sources (`corpora/`),
+verdicts on them (`curation/`), their tables (`tables.py`).
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ class Problem:
 
 def problem_id(prompt: str, images: tuple[Image, ...] = ()) -> str:
     """The content hash that is a problem's id (32 hexadecimal digits)."""
-    return digest({"prompt": identity.normalise_for_identity(prompt), "images": [digest(image.data) for image in images]})
+    return digest(
+        {"prompt": identity.normalise_for_identity(prompt), "images": [digest(image.data) for image in images]}
+    )
 
 
 def is_held_out(problem_id: str, share: float) -> bool:

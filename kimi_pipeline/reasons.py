@@ -15,10 +15,12 @@ class Reason(StrEnum):
     NORMALISED = "normalised"
     INVALID_UTF8 = "invalid_utf8"
     INVALID_JSON = "invalid_json"
+    INVALID_CSV = "invalid_csv"
     NOT_AN_OBJECT = "not_an_object"
     MISSING_PROMPT = "missing_prompt"
     EMPTY_PROMPT = "empty_prompt"
     MISSING_ANSWER = "missing_answer"
+    NO_FINAL_ANSWER = "no_final_answer"
     WRONG_TYPE = "wrong_type"
     TOO_LONG = "too_long"
     DUPLICATE_SOURCE_ID = "duplicate_source_id"
@@ -65,12 +67,14 @@ MEANINGS: dict[Reason, str] = {
     Reason.NORMALISED: "the row became a problem",
     Reason.INVALID_UTF8: "the row's bytes are not UTF-8",
     Reason.INVALID_JSON: "the line is not JSON",
+    Reason.INVALID_CSV: "the record's fields don't fit the header, or its quotes don't close",
     Reason.NOT_AN_OBJECT: "the row is not a set of named fields",
     Reason.MISSING_PROMPT: "the prompt's field is absent or null",
     Reason.EMPTY_PROMPT: "the prompt holds white space only",
-    Reason.MISSING_ANSWER: "the answer is absent, null or white space",
+    Reason.MISSING_ANSWER: "the answer is absent, null, NaN or white space",
+    Reason.NO_FINAL_ANSWER: "the worked solution holds no answer in the format that its source declares",
     Reason.WRONG_TYPE: "a field holds something other than text or a number",
-    Reason.TOO_LONG: "prompt or answer is longer than corpora.max_text_bytes",
+    Reason.TOO_LONG: "prompt or answer is longer than corpora.max_text_bytes, or the row than corpora.max_row_bytes",
     Reason.DUPLICATE_SOURCE_ID: "an earlier row of the source has the same id",
     Reason.UNIQUE: "a row that stands for its problem",
     Reason.EXACT_DUPLICATE: "the row that stands for the problem has the same normalised content",

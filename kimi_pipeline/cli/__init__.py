@@ -6,13 +6,21 @@ or input, with one line that says what to do). Does not belong here: what a comm
     door.py      the group, exit codes, tables and JSON     running.py    run, plan, ui, doctor, settings, sandbox
     auditing.py  funnel, explain, sets, results, reasons    measuring.py  bench, ablations, real
     tracing.py   sql, diff, cost, blame, impact             reviewing.py  review
+    sources.py   sources check
 
 Modules are imported inside commands: `explain` and `funnel` must answer at once, and load neither Dagster nor torch.
 """
 
 from __future__ import annotations
 
-from kimi_pipeline.cli import auditing, measuring, reviewing, running, tracing  # each adds its commands to the door
+from kimi_pipeline.cli import (  # each adds its commands to the door
+    auditing,
+    measuring,
+    reviewing,
+    running,
+    sources,
+    tracing,
+)
 from kimi_pipeline.cli.door import main
 
-__all__ = ["auditing", "main", "measuring", "reviewing", "running", "tracing"]
+__all__ = ["auditing", "main", "measuring", "reviewing", "running", "sources", "tracing"]

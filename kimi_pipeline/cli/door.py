@@ -45,6 +45,7 @@ def show(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     """Rows as a table."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(
         title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
@@ -54,7 +55,7 @@ def show(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
         numeric = all(isinstance(row[name], int | float) and not isinstance(row[name], bool) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*[_cell(row[name]) for name in columns])
+        table.add_row(*[Text(_cell(row[name])) for name in columns])  # Text: no cell is markup, not even \[x]
     # A pipe has no width of its own; cutting what goes into one would lose it.
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from kimi_pipeline.corpora.families import drawing
 from kimi_pipeline.corpora.families.planted import builtin_rows
 from kimi_pipeline.corpora.families.registry import HARD
-from kimi_pipeline.corpora.sources import RawRow, row_from_values
+from kimi_pipeline.corpora.formats import RawRow
 from kimi_pipeline.problems import Problem
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.reasons import Reason
@@ -42,4 +42,4 @@ def read_builtin(profile: Profile) -> Iterator[RawRow]:
         if broken is not None:
             yield RawRow(str(number), None, broken, Reason.INVALID_UTF8, "bytes in a text field", planted)
         else:
-            yield row_from_values(str(number), values)
+            yield RawRow(str(number), values)

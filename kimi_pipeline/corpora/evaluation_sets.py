@@ -9,19 +9,23 @@ the answer kind `none`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from kimi_pipeline import tables
+from kimi_pipeline.corpora.batches import quarantine_row
 from kimi_pipeline.corpora.builtin import EVALUATION_SET, evaluation_problems
-from kimi_pipeline.corpora.ingest import quarantine_row
-from kimi_pipeline.corpora.normalise import Refusal, normalise
-from kimi_pipeline.corpora.sources import Source, check_fields, load_sources, read_rows
+from kimi_pipeline.corpora.formats import Bounds, rows
+from kimi_pipeline.corpora.ingest import CODE, bounds_of
+from kimi_pipeline.corpora.mapping import check_fields
+from kimi_pipeline.corpora.normalise import Normaliser, Refusal
+from kimi_pipeline.corpora.sources import Source, load_sources
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.problems import Problem
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage
+
+WITHOUT_ANSWER = (Reason.MISSING_ANSWER, Reason.NO_FINAL_ANSWER)
 
 
 def evaluation_set_names(context: Context) -> list[str]:
@@ -36,11 +40,12 @@ def quarantine_name(evaluation_set: str) -> str:
 
 def _sources(context: Context) -> list[Source]:
     entries = context.profile.corpora.evaluation_sets
-    sources = load_sources(entries) if entries else []
+    sources = load_sources(entries, answers=False) if entries else []
     for source in sources:
-        if source.kind == "builtin" or source.name == EVALUATION_SET:
+        if source.kind in ("builtin", "reasoning_gym") or source.name == EVALUATION_SET:
             raise UserError(
-                f"corpora.evaluation_sets: {source.name} is taken by the built-in problems: rename the source"
+                f"corpora.evaluation_sets: {source.name} is generated or its name is taken by the built-in problems: "
+                "give a file, or rename the source"
             )
     return sources
 
@@ -57,11 +62,12 @@ def _settings(context: Context) -> dict[str, Any]:
 
 def write_evaluation_problems(context: Context) -> Outcome:
     """Read every set, then write them. Raises UserError before anything is written where a set is unfit or empty."""
+    bounds = bounds_of(context)
     sets = {EVALUATION_SET: evaluation_problems(context.profile)}
     refused: dict[str, list[dict[str, Any]]] = {}
     for source in _sources(context):
-        check_fields(source)
-        sets[source.name], refused[source.name] = _read(source, context.profile.corpora.max_text_bytes)
+        check_fields(source, bounds)
+        sets[source.name], refused[source.name] = _read(source, bounds)
         if not sets[source.name]:
             raise UserError(f"evaluation set {source.name} holds no problem: check it with `sources check`")
     for name, problems in sets.items():
@@ -72,10 +78,10 @@ def write_evaluation_problems(context: Context) -> Outcome:
             run_id=context.run_id,
             reason=f"evaluation set {name}",
         )
-    for name, rows in refused.items():
+    for name, bad in refused.items():
         where = f"source = '{quarantine_name(name)}'"
         context.lake.replace(
-            tables.QUARANTINE, rows, where=where, run_id=context.run_id, reason=f"evaluation set {name}"
+            tables.QUARANTINE, bad, where=where, run_id=context.run_id, reason=f"evaluation set {name}"
         )
     overlap = context.lake.rows(
         "select count(distinct p.problem_id) n from problems p join evaluation_problems e using (problem_id) "
@@ -106,18 +112,21 @@ def write_evaluation_problems(context: Context) -> Outcome:
     )
 
 
-def _read(source: Source, max_text_bytes: int) -> tuple[list[Problem], list[dict[str, Any]]]:
+def _read(source: Source, bounds: Bounds) -> tuple[list[Problem], list[dict[str, Any]]]:
     """A set's problems, one an id, and its rows that hold none."""
+    normalise = Normaliser(source, bounds)
+    answerless = source.model_copy(
+        update={"answer_kind": "none", "fields": source.fields.model_copy(update={"answer": None})}
+    )
+    without_answer = Normaliser(answerless, bounds)
     found: dict[str, Problem] = {}
     refused = []
-    for raw in read_rows(source):
-        result = normalise(source, raw, max_text_bytes)
-        if isinstance(result, Refusal) and result.reason is Reason.MISSING_ANSWER and raw.values is not None:
-            given = raw.values | {source.fields.answer: "none"}
-            without = normalise(source, replace(raw, values=given), max_text_bytes)
-            result = replace(without, answer="", answer_kind="none") if isinstance(without, Problem) else without
+    for raw in rows(source, bounds):
+        result = normalise(raw)
+        if isinstance(result, Refusal) and result.reason in WITHOUT_ANSWER:
+            result = without_answer(raw)
         if isinstance(result, Refusal):
-            refused.append(quarantine_row(source, raw, result) | {"source": quarantine_name(source.name)})
+            refused.append(quarantine_row(normalise, raw, result) | {"source": quarantine_name(source.name)})
         else:
             found.setdefault(result.problem_id, result)
     return list(found.values()), refused
@@ -143,12 +152,7 @@ EVALUATION_PROBLEMS = Stage(
     upstream=("corpus",),
     settings=_settings,
     code=(
-        "kimi_pipeline.corpora.sources",
-        "kimi_pipeline.corpora.normalise",
-        "kimi_pipeline.corpora.builtin",
-        "kimi_pipeline.problems",
-        "kimi_pipeline.rewards.extraction",
-        "kimi_pipeline.rewards.numbers",
+        *CODE,
         __name__,
     ),
     tables=(tables.EVALUATION_PROBLEMS, tables.QUARANTINE),

@@ -1,49 +1,50 @@
-"""Sources: where corpora come from, declared in TOML files, and their rows as they are.
+"""Sources: where corpora come from, declared in TOML files.
 
-Belongs here: declarations (`Source`), reading rows of every kind, rows that can't even be parsed. Does not belong here:
-turning a row into a Problem (`normalise.py`), writing tables (`ingest.py`).
+Belongs here: declarations (`Source`, `Fields`), what a source's content depends on. Does not belong here: reading rows
+(`formats.py`), guessing which column holds what (`mapping.py`), turning a row into a Problem (`normalise.py`).
 
-A source file holds one `[[source]]` a corpus:
+A source file holds one `[[source]]` a corpus (`kimi-pipeline sources check FILE` writes one):
 
     [[source]]
     name = "gsm8k"
-    kind = "jsonl"                 # jsonl | parquet | hub | builtin
-    path = "gsm8k_train.jsonl"     # relative to this file; for hub the dataset's name
+    kind = "jsonl"                 # jsonl | json | csv | parquet | hub | reasoning_gym | builtin
+    path = "gsm8k_train.jsonl"     # relative to this file, or a URL; .gz, .zst and .bz2 too; for hub the dataset's name
     licence = "MIT"
     [source.fields]
     prompt = "question"
-    answer = "answer"
+    answer = "answer"              # a dotted path reaches inside: reward_model.ground_truth, messages.0.content
 """
 
 from __future__ import annotations
 
-import json
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from kimi_pipeline.digests import file_digest
+from kimi_pipeline.corpora import streams
+from kimi_pipeline.digests import digest, file_digest, folder_digest
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.reasons import Reason
+from kimi_pipeline.rewards.reasoning_gym import INDEX, SEED, SIZE, TASK
 
 SHIPPED = Path(__file__).parent / "declared"
-PROMPT_FIELDS = ("prompt", "problem", "question", "query", "instruction")
-ANSWER_FIELDS = ("answer", "final_answer", "expected_answer", "correct", "solution", "output")
-OPTION_FIELDS = ("options", "choices")
-PEEK_ROWS = 100  # a mapped field must occur in one of the first rows, else its name is wrong
+KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+FILES = ("jsonl", "json", "csv", "parquet")
+
+AnswerKind = Literal[
+    "integer", "rational", "real", "expression", "set", "interval", "tuple", "matrix", "text", "code", "none"
+]
 
 
 class Fields(BaseModel):
-    """Which column holds what. Only prompt and answer are needed."""
+    """Which column holds what, by name or dotted path. Only the prompt is always needed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     prompt: str
-    answer: str
+    answer: str | None = None
     id: str | None = None
     options: str | None = None
     domain: str | None = None
@@ -52,51 +53,115 @@ class Fields(BaseModel):
     images: str | None = None
     labels: list[str] = []
 
+    def mapped(self) -> list[tuple[str, str]]:
+        """(field, column) for every column that is named."""
+        single = [(name, value) for name, value in self.model_dump(exclude={"labels"}).items() if value is not None]
+        return [*single, *(("labels", column) for column in self.labels)]
+
+
+GYM_FIELDS = Fields(prompt="question", answer="answer", discipline=TASK, labels=[TASK, SEED, SIZE, INDEX])
+
 
 class Source(BaseModel):
-    """One corpus. `path` is absolute once it was read from a file."""
+    """One corpus. `path` is absolute once it was read from a file.
+
+    `language` None: by the script of each prompt. `answer_format` says where in the answer's column the final answer
+    stands (`answers.py`); `answer_kind` overrides what its form says, and is `none` for a corpus without answers.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    kind: Literal["jsonl", "parquet", "hub", "builtin"]
+    kind: Literal["jsonl", "json", "csv", "parquet", "hub", "reasoning_gym", "builtin"]
     path: str | None = None
     split: str = "train"
     subset: str | None = None
+    revision: str | None = None
     licence: str = "unknown"
-    language: str = "en"
+    language: str | None = None
     domain: str | None = None
     discipline: str | None = None
+    answer_format: Literal["auto", "whole", "boxed", "hashes", "last_number"] = "auto"
+    answer_kind: AnswerKind | None = None
+    tasks: list[str] = []
+    size: int = Field(100, ge=1)
+    seed: int = Field(0, ge=0)
     fields: Fields = Fields(prompt="prompt", answer="answer")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_fields(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("kind") == "reasoning_gym":
+            return {"answer_format": "whole"} | values | {"fields": GYM_FIELDS}
+        return values
+
+    @model_validator(mode="after")
+    def _whole(self) -> Source:
+        if self.kind in (*FILES, "hub") and not self.path:
+            raise ValueError("path is missing")
+        if self.kind == "reasoning_gym" and not self.tasks:
+            raise ValueError("tasks is empty: name tasks of reasoning-gym, such as basic_arithmetic")
+        if self.fields.answer is None and self.answer_kind != "none":
+            raise ValueError("fields.answer is missing: map it, or say answer_kind = 'none'")
+        return self
+
     def digest(self) -> str:
-        """What the source's content depends on, as far as it can be known without reading it all."""
+        """What the source's content depends on: its declaration and its bytes, or what its store says of them.
+
+        A hub dataset that is no local folder is as new as its `revision` says.
+        """
         declared = self.model_dump_json()
-        if self.kind in ("jsonl", "parquet") and self.path:
-            return f"{declared}:{file_digest(Path(self.path))}"
+        if self.kind in FILES:
+            return f"{declared}:{content_digest(str(self.path))}"
+        if self.kind == "hub" and Path(str(self.path)).is_dir():
+            return f"{declared}:{folder_digest(Path(str(self.path)))}"
+        if self.kind == "reasoning_gym":
+            from importlib.metadata import PackageNotFoundError, version
+
+            try:
+                return f"{declared}:{version('reasoning-gym')}"
+            except PackageNotFoundError:
+                raise UserError(
+                    f"source {self.name} needs reasoning-gym: pip install 'kimi-pipeline[reasoning-gym]'"
+                ) from None
         return declared
 
 
-@dataclass(frozen=True, slots=True)
-class RawRow:
-    """A row as read: `values`, or the `problem` that kept it from being read and its `raw` bytes."""
+def content_digest(path: str) -> str:
+    """The digest of a file's bytes; of a remote one what its store says (ETag, time, size), else its bytes as well."""
+    if not streams.is_url(path):
+        try:
+            stat = Path(path).stat()
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from None
+        return _bytes_digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    import fsspec
 
-    row: str
-    values: dict[str, Any] | None
-    raw: bytes
-    problem: Reason | None = None
-    detail: str = ""
-    planted: str | None = None
+    try:
+        store, inner = fsspec.core.url_to_fs(path)
+        said = {name: store.info(inner).get(name) for name in ("ETag", "etag", "mtime", "LastModified", "size")}
+    except Exception as error:  # each file system raises its own, all about this file
+        raise UserError(f"{path} can't be read: {(str(error) or type(error).__name__).splitlines()[0]}") from None
+    if any(said[name] is not None for name in ("ETag", "etag", "LastModified")):
+        return digest(said)
+    return digest([digest(block) for block in streams.raw_blocks(path)])
 
 
-def load_sources(entries: list[str]) -> list[Source]:
-    """The sources behind a profile's entries: `builtin`, source files (.toml) and plain data files.
+@cache
+def _bytes_digest(path: str, size: int, changed: int, inode: int) -> str:
+    """Once a process for each state of a file."""
+    return file_digest(Path(path))
 
-    Raises UserError for a missing file, an unknown kind or field, two sources of one name; nothing is read yet.
+
+def load_sources(entries: list[str], *, answers: bool = True) -> list[Source]:
+    """The sources behind a profile's entries: `builtin`, source files (.toml) and plain data files or URLs.
+
+    Raises UserError for a missing file, an unknown kind or field, two sources of one name; nothing is read but the
+    first rows of plain data files, whose mapping is guessed; without `answers` a plain file may have none.
     """
     if not entries:
         raise UserError("no source: set corpora.sources, or give --source FILE")
-    sources = [source for entry in entries for source in _load_entry(entry)]
+    sources = [source for entry in entries for source in _load_entry(entry, answers)]
     names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
@@ -104,144 +169,55 @@ def load_sources(entries: list[str]) -> list[Source]:
     return sources
 
 
-def _load_entry(entry: str) -> list[Source]:
-    path = SHIPPED / "builtin.toml" if entry == "builtin" else Path(entry).expanduser().resolve()
-    if not path.is_file():
-        raise UserError(f"source {entry} does not exist: give a .toml source file, or a .jsonl or .parquet file")
-    if path.suffix == ".toml":
-        return _load_toml(path)
-    kind = {".jsonl": "jsonl", ".parquet": "parquet"}.get(path.suffix)
+def plain_source(entry: str) -> dict[str, Any]:
+    """Name, kind and path of a data file, from its name alone. Raises UserError for a suffix that is not known."""
+    path = entry if streams.is_url(entry) else str(Path(entry).expanduser().resolve())
+    name = path.rsplit("/", 1)[-1]
+    if streams.compression(name):
+        name = name.rsplit(".", 1)[0]
+    stem, dot, suffix = name.rpartition(".")
+    kind = KINDS.get(dot + suffix)
     if kind is None:
-        raise UserError(f"source {entry}: {path.suffix or 'no suffix'} is not known: use .toml, .jsonl or .parquet")
-    source = Source(name=path.stem, kind=kind, path=str(path))  # type: ignore[arg-type]
-    return [source.model_copy(update={"fields": guess_fields(source)})]
+        known = ", ".join(KINDS)
+        raise UserError(f"source {entry}: {dot + suffix or 'no suffix'} is not known: use .toml, or {known} (also .gz)")
+    if kind == "parquet" and streams.compression(path):
+        raise UserError(f"source {entry}: Parquet is compressed inside; decompress the file")
+    return {"name": "".join(c if c.isalnum() or c in "_.-" else "-" for c in stem), "kind": kind, "path": path}
+
+
+def _load_entry(entry: str, answers: bool) -> list[Source]:
+    path = SHIPPED / "builtin.toml" if entry == "builtin" else Path(entry).expanduser().resolve()
+    if not streams.is_url(entry) and not path.is_file():
+        raise UserError(f"source {entry} does not exist: give a .toml source file, or a .jsonl, .csv or .parquet file")
+    if path.suffix == ".toml" and not streams.is_url(entry):
+        return _load_toml(path)
+    from kimi_pipeline.corpora.mapping import guess_source
+
+    return [guess_source(plain_source(entry), answers=answers)]
 
 
 def _load_toml(path: Path) -> list[Source]:
     try:
         entries = tomllib.loads(path.read_text()).get("source", [])
         sources = [Source.model_validate(entry) for entry in entries]
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"source file {path}: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"source file {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"source file {path}: {where + ': ' if where else ''}{first['msg']}") from None
     if not sources:
         raise UserError(f"source file {path} declares no [[source]]")
-    found = []
-    for source in sources:
-        if source.kind in ("jsonl", "parquet"):
-            if not source.path:
-                raise UserError(f"source {source.name} in {path}: path is missing")
-            data = (path.parent / source.path).resolve()
-            if not data.is_file():
-                raise UserError(f"source {source.name}: {data} does not exist: mend path in {path}")
-            source = source.model_copy(update={"path": str(data)})
-        found.append(source)
-    return found
+    return [_placed(source, path) for source in sources]
 
 
-def guess_fields(source: Source) -> Fields:
-    """The mapping of a plain data file, from well-known column names. Raises UserError naming the columns found."""
-    columns: list[str] = []
-    for raw in _peek(source):
-        columns += [name for name in raw if name not in columns]
-    if not columns:
-        raise UserError(f"{source.path} holds no readable row: check that it is {source.kind}")
-
-    def first(names: tuple[str, ...]) -> str | None:
-        return next((name for name in names if name in columns), None)
-
-    prompt, answer = first(PROMPT_FIELDS), first(ANSWER_FIELDS)
-    if prompt is None or answer is None:
-        missing = "prompt" if prompt is None else "answer"
-        raise UserError(
-            f"{source.path}: no column looks like the {missing} (columns: {', '.join(columns)}): "
-            f"write a .toml source file with [source.fields]"
-        )
-    labels: list[str] = [
-        name for name in ("type", "level", "difficulty", "subject", "year", "source") if name in columns
-    ]
-    identity = next((name for name in ("id", "unique_id") if name in columns), None)
-    return Fields(prompt=prompt, answer=answer, options=first(OPTION_FIELDS), id=identity, labels=labels)
-
-
-def check_fields(source: Source) -> None:
-    """Raises UserError where a mapped column does not occur in the source's first rows."""
-    rows = _peek(source) if source.kind != "builtin" else []
-    if not rows:
-        return
-    columns = sorted({name for row in rows for name in row})
-    wanted = source.fields.model_dump(exclude_none=True)
-    for field, column in [(f, c) for f, c in wanted.items() if f != "labels"] + [
-        ("labels", c) for c in wanted["labels"]
-    ]:
-        if column not in columns:
-            raise UserError(f"source {source.name}: no column {column!r} for {field} (columns: {', '.join(columns)})")
-
-
-def _peek(source: Source) -> list[dict[str, Any]]:
-    rows = []
-    for raw in read_rows(source):
-        if raw.values is not None:
-            rows.append(raw.values)
-        if len(rows) == PEEK_ROWS:
-            break
-    return rows
-
-
-def read_rows(source: Source) -> Iterator[RawRow]:
-    """The rows of a source that is stored somewhere, in order, as a stream (built-in rows: `builtin.py`)."""
-    return {"jsonl": _read_jsonl, "parquet": _read_parquet, "hub": _read_hub}[source.kind](source)
-
-
-def _read_jsonl(source: Source) -> Iterator[RawRow]:
-    with Path(str(source.path)).open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            line = line.strip()
-            if line:
-                yield parse_line(str(number), line)
-
-
-def parse_line(row: str, line: bytes) -> RawRow:
-    """One JSON line; what is not UTF-8, not JSON or not an object keeps its bytes and gets a reason."""
-    try:
-        values = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return RawRow(row, None, line, Reason.INVALID_UTF8, str(error))
-    except (ValueError, RecursionError) as error:
-        return RawRow(row, None, line, Reason.INVALID_JSON, str(error))
-    if not isinstance(values, dict):
-        return RawRow(row, None, line, Reason.NOT_AN_OBJECT, type(values).__name__)
-    return RawRow(row, values, line)
-
-
-def row_from_values(row: str, values: dict[str, Any]) -> RawRow:
-    return RawRow(row, values, json.dumps(values, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass"))
-
-
-def _read_parquet(source: Source) -> Iterator[RawRow]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(str(source.path))
-        number = 0
-        for batch in file.iter_batches(batch_size=1024):
-            for values in batch.to_pylist():
-                number += 1
-                yield row_from_values(str(number), values)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"source {source.name}: {source.path} is not a whole Parquet file: {error}") from None
-
-
-def _read_hub(source: Source) -> Iterator[RawRow]:
-    import datasets
-
-    datasets.disable_progress_bars()
-    try:
-        rows = datasets.load_dataset(source.path, source.subset, split=source.split, streaming=True)
-    except Exception as error:  # the library raises many kinds, all about what was asked for
-        raise UserError(f"source {source.name}: dataset {source.path!r} can't be loaded: {error}") from None
-    for number, values in enumerate(rows, start=1):
-        yield row_from_values(str(number), values)
+def _placed(source: Source, declared: Path) -> Source:
+    """The source with its path made absolute. Raises UserError where the file is not there."""
+    if source.path is None or streams.is_url(source.path):
+        return source
+    data = (declared.parent / Path(source.path).expanduser()).resolve()
+    if source.kind in FILES and not data.is_file():
+        raise UserError(f"source {source.name}: {data} does not exist: mend path in {declared}")
+    if source.kind in FILES or (source.kind == "hub" and data.is_dir()):
+        return source.model_copy(update={"path": str(data)})
+    return source

@@ -22,12 +22,16 @@ class Section(BaseModel):
 
 
 class Corpora(Section):
-    sources: list[str] = Field(["builtin"], description="Source files (.toml), or data files (.jsonl, .json, .parquet)")
+    sources: list[str] = Field(
+        ["builtin"], description="Source files (.toml), or data files and URLs (.jsonl, .csv, ...)"
+    )
     evaluation_sets: list[str] = Field(
         [], description="Public evaluation sets, given like sources: no prompt set may hold their problems"
     )
     limit: int | None = Field(None, ge=1, description="Read at most this many rows in all; empty: everything")
     max_text_bytes: int = Field(1_000_000, ge=1_000, description="A longer prompt or answer is quarantined as too_long")
+    max_row_bytes: int = Field(16_777_216, ge=1_000, description="A longer row is quarantined as too_long, unread")
+    max_expansion: Count = Field(200, description="A compressed file that grows more is refused as a bomb")
     held_out_share: Share = Field(0.2, description="Share of built-in problems, by hash, that no training may see")
     problems_per_family: Count = Field(500, description="Rows that each built-in family writes into the corpus")
     evaluation_problems: Count = Field(1200, description="Held-out problems that checkpoints are evaluated on")

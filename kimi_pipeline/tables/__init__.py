@@ -6,7 +6,7 @@ fills a table (its stage).
 
 from __future__ import annotations
 
-from kimi_pipeline.tables.corpus import EVALUATION_PROBLEMS, PROBLEMS, QUARANTINE
+from kimi_pipeline.tables.corpus import EVALUATION_PROBLEMS, PROBLEMS, QUARANTINE, SOURCE_READS
 from kimi_pipeline.tables.curation import (
     CONTAMINATION,
     DIFFICULTY,
@@ -39,6 +39,7 @@ __all__ = [
     "ROLLOUTS",
     "SAMPLES",
     "SEGMENTS",
+    "SOURCE_READS",
     "STAGES",
     "SUCCESS_RATES",
     "TABLES",

@@ -26,6 +26,8 @@ PROBLEMS = table(
         ("labels", LABELS),
         ("planted", pa.string()),
     ],
+    partition_by=("source",),
+    version=2,
 )
 """One row a source row that could be normalised; rows that share a problem_id are exact duplicates."""
 
@@ -40,8 +42,26 @@ QUARANTINE = table(
         ("raw", pa.binary()),
         ("planted", pa.string()),
     ],
+    partition_by=("source",),
+    version=2,
 )
 """Every source row that could not become a problem, with the reason; nothing is dropped silently."""
+
+SOURCE_READS = table(
+    "source_reads",
+    "source",
+    [
+        ("source", pa.string()),
+        ("state", pa.string()),
+        ("fingerprint", pa.string()),
+        ("data_version", pa.string()),
+        ("rows", pa.int64()),
+        ("problems", pa.int64()),
+        ("quarantined", pa.int64()),
+    ],
+)
+"""What the tables hold of each source: under which settings, bytes and code it was read. `state` is `writing` while its
+rows are being replaced, so that a run that died there is no reading; then `read`."""
 
 EVALUATION_PROBLEMS = table(
     "evaluation_problems",

@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kimi_pipeline import tables
+from kimi_pipeline.corpora.answers import answer_kind, final_answer
+from kimi_pipeline.corpora.formats import Bounds, parse_line
 from kimi_pipeline.corpora.ingest import CORPUS
-from kimi_pipeline.corpora.normalise import Refusal, answer_kind, final_answer, normalise
-from kimi_pipeline.corpora.sources import Fields, Source, load_sources, parse_line
+from kimi_pipeline.corpora.normalise import Refusal, normalise
+from kimi_pipeline.corpora.sources import Fields, Source, load_sources
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.problems import Problem
 from kimi_pipeline.stages import Context, run_stage
@@ -177,7 +179,7 @@ def test_the_limit_holds_over_all_sources(make_context: Callable[..., Context], 
 )
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_any_row_becomes_a_problem_or_a_refusal(values: dict) -> None:
-    result = normalise(SOURCE, parse_line("1", json.dumps(values).encode()), 1000)
+    result = normalise(SOURCE, parse_line("1", json.dumps(values).encode()), Bounds(1000))
     assert isinstance(result, Problem | Refusal)
     if isinstance(result, Problem):
         assert result.prompt == values["question"]
