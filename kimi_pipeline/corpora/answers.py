@@ -55,7 +55,7 @@ _BRACKETED = re.compile(r"^[(\[](.+)[)\]]$", re.DOTALL)
 _PROGRAM = re.compile(
     r"^```|^\s*(?:def |class |import |from \w+ import |#include|public class |int main\b)", re.MULTILINE
 )
-_ALGEBRA = re.compile(r"[\\^_=+*/<>√π∞±]|\d\s*-|-\s*\d|\d\s*[a-zA-Z](?![a-zA-Z])|^-?[a-z]$")
+_ALGEBRA = re.compile(r"[\\^_=+*/<>√π∞±]|\d\s*-|-\s*\d|\d\s*[a-zA-Z](?![a-zA-Z])|\b[a-zA-Z]\s*-\s*[a-zA-Z]\b|^-?[a-z]$")
 _WORDS = re.compile(r"\\(?:text|mbox|textbf|mathrm)\s*\{[^{}]*\}")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _LONG_WORD = re.compile(r"[a-zA-Z]{3,}")
