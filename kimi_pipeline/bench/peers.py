@@ -27,8 +27,10 @@ CPU_INDEX = os.environ.get("TORCH_CPU_INDEX", "https://download.pytorch.org/whl/
 QUIET = ("--quiet", "--disable-pip-version-check", "--progress-bar", "off")
 
 
-def peer_python(home: Home, name: str) -> Path:
+def peer_python(home: Home, name: str, *, with_torch: bool = True) -> Path:
     """The Python of a peer's venv, which is made where it is missing or its requirements have changed.
+
+    `with_torch`: the peer needs torch, in the build that the project itself has.
 
     Raises UserError where this is no checkout (the wheel has no `deploy/`) and where pip can't install the peer.
     """
@@ -37,19 +39,18 @@ def peer_python(home: Home, name: str) -> Path:
         raise UserError(f"bench: {requirements} is missing: run from a checkout of the project")
     folder = home.root / "bench" / "peers" / name
     python, mark = folder / "bin" / "python", folder / MARK
-    torch = f"torch=={metadata.version('torch')}"
-    stamp = hashlib.sha256(torch.encode() + requirements.read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
+    torch = [f"torch=={metadata.version('torch')}"] if with_torch else []
+    stamp = hashlib.sha256("".join(torch).encode() + requirements.read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
     if mark.is_file() and mark.read_text() == stamp:
         return python
     print(f"bench: making the venv of {name} in {folder}", file=sys.stderr, flush=True)
     mark.unlink(missing_ok=True)
     venv.create(folder, with_pip=True, clear=True)
     install = [str(python), "-m", "pip", "install", *QUIET]
-    found = (
-        subprocess.run([*install, "--dry-run", "--no-deps", torch], capture_output=True, check=False).returncode == 0
-    )
+    dry = [*install, "--dry-run", "--no-deps", *torch]
+    found = not torch or subprocess.run(dry, capture_output=True, check=False).returncode == 0
     index = [] if found else ["--extra-index-url", CPU_INDEX]
-    done = subprocess.run([*install, "-r", requirements, "-c", CONSTRAINTS, torch, *index], check=False)
+    done = subprocess.run([*install, "-r", requirements, "-c", CONSTRAINTS, *torch, *index], check=False)
     if done.returncode:
         raise UserError(f"bench: pip could not install the peer {name}: its reason is above")
     mark.write_text(stamp)

@@ -7,9 +7,9 @@ import random
 import pyarrow as pa
 import pytest
 
+from kimi_pipeline.bench.planting import other_numbers, problems, reworded
 from kimi_pipeline.curation.near import clusters, signatures, whole_groups
 from kimi_pipeline.curation.wording import moved_together, numbers, signature, tokens
-from tests.curation.planting import other_numbers, problems, reworded
 
 
 def clustered(texts: list[str], answers: list[str | None] | None = None) -> list[set[int]]:

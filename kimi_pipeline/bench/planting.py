@@ -1,4 +1,8 @@
-"""Planted problems: word problems and formulas with drawn numbers, their rewordings, and copies with other numbers."""
+"""Planted problems: word problems and formulas with drawn numbers, their rewordings, and copies with other numbers.
+
+Belongs here: texts whose truth is known by construction. Does not belong here: rules, measurements (`near_duplicates.py`,
+`curation.py`).
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,55 @@
+"""Our near-duplicate chain alone, text to clusters, in one process: what `bench curation` holds beside its peers'.
+
+    python -m kimi_pipeline.bench.near_chain SPEC RESULT        # both as benchmarks/minhash_chains.py has them
+
+Belongs here: the chain's steps without a lake. Does not belong here: the stage (`curation/duplicates.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pyarrow as pa
+
+from kimi_pipeline.curation.near import clusters, signatures
+from kimi_pipeline.lake import Lake
+
+SHARED = """
+    select problem_id, signature, text, answer from signed join texts using (problem_id)
+    semi join (select signature from signed group by 1 having count(*) > 1) using (signature)
+"""
+
+
+def chain(texts: list[str]) -> list[list[int]]:
+    """Clusters of row numbers, by texts alone (no answers)."""
+    ids = [str(row) for row in range(len(texts))]
+    rows = pa.table({"problem_id": ids, "text": texts, "answer": pa.nulls(len(ids), pa.string())})
+    signed = signatures(rows)
+    with Lake.connection() as db:
+        db.register("signed", signed)
+        db.register("texts", rows)
+        shared = db.sql(SHARED).to_arrow_table()
+    found = clusters(shared)
+    groups: dict[str, list[int]] = defaultdict(list)
+    for identity, cluster in zip(*(column.to_pylist() for column in found.columns), strict=True):
+        groups[cluster].append(int(identity))
+    return list(groups.values())
+
+
+def main() -> None:
+    spec = json.loads(Path(sys.argv[1]).read_text())
+    texts = [json.loads(line)["text"] for line in Path(spec["texts"]).read_text().splitlines()]
+    started, before = time.perf_counter(), os.times()
+    found = chain(texts)
+    seconds, after = time.perf_counter() - started, os.times()
+    cpu = sum(after[:4]) - sum(before[:4])
+    Path(sys.argv[2]).write_text(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "clusters": found}))
+
+
+if __name__ == "__main__":
+    main()
