@@ -20,7 +20,7 @@ from tests.conftest import require
 
 pytestmark = pytest.mark.slow
 
-SAMPLING_STARTS_WITHIN = 240  # seconds, on a loaded machine
+SAMPLING_STARTS_WITHIN = 600  # seconds, on a loaded machine
 LINEAGE_WITHIN = 900
 UNCHANGED_WITHIN = 90
 
@@ -121,6 +121,7 @@ def test_rule_based_plants_are_caught_and_no_evaluation_problem_is_in_the_set(fi
     report = {row["planted"]: row for row in json.loads(cli(finished["home"], "funnel", "--planted", "--json").stdout)}
     for kind in ("multiple_choice", "true_false", "proof", "exact_duplicate", "evaluation_copy", "malformed"):
         assert report[kind]["share"] == 1.0, report[kind]
+    assert report["near_duplicate"]["share"] >= 0.95
     assert report["not_guessable"]["holds"]
     assert report["guessable"]["holds"]
 
