@@ -10,6 +10,7 @@ the sum.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -19,8 +20,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from kimi_pipeline import tables
 from kimi_pipeline.bench import generated
@@ -83,9 +82,8 @@ class Memory(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        this = psutil.Process()
         while not self._over.wait(0.2):
-            self.peak_mb = max(self.peak_mb, sum(map(_held, [this, *this.children(recursive=True)])))
+            self.peak_mb = max(self.peak_mb, sum(map(_held, _family(os.getpid()))))
 
     def stop(self) -> float:
         self._over.set()
@@ -93,13 +91,20 @@ class Memory(threading.Thread):
         return self.peak_mb
 
 
-def _held(process: psutil.Process) -> float:
-    try:
-        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
+def _family(pid: int) -> Iterator[int]:
+    """A process and all that descend from it."""
+    yield pid
+    with contextlib.suppress(OSError):  # it has ended
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in path.read_text().split():
+                yield from _family(int(child))
+
+
+def _held(pid: int) -> float:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) / 1024
-    except OSError:  # it has ended
-        pass
     return 0.0
 
 
