@@ -33,6 +33,10 @@ class Reason(StrEnum):
     MULTIPLE_CHOICE = "multiple_choice"
     TRUE_FALSE = "true_false"
     PROOF = "proof"
+    MULTI_PART = "multi_part"
+    OPEN_ENDED = "open_ended"
+    MISSING_FIGURE = "missing_figure"
+    UNVERIFIABLE_ANSWER = "unverifiable_answer"
     # contamination
     CLEAN = "clean"
     EVALUATION_COPY = "evaluation_copy"
@@ -83,6 +87,10 @@ MEANINGS: dict[Reason, str] = {
     Reason.MULTIPLE_CHOICE: "multiple-choice: right by luck too often",
     Reason.TRUE_FALSE: "true/false or yes/no: right by luck too often",
     Reason.PROOF: "asks for a proof: no answer to check",
+    Reason.MULTI_PART: "asks several things: one reward can't say which of them was right",
+    Reason.OPEN_ENDED: "asks for a text or a drawing: many answers are right, or none can be compared",
+    Reason.MISSING_FIGURE: "speaks of a figure or table that the row does not have",
+    Reason.UNVERIFIABLE_ANSWER: "the verifier would not accept the reference itself as an answer",
     Reason.CLEAN: "in no evaluation set",
     Reason.EVALUATION_COPY: "a copy of a problem of an evaluation set",
     Reason.EVALUATION_OVERLAP: "most of a problem of an evaluation set is in it, or it is a piece of one",

@@ -32,7 +32,7 @@ TIMED_ROWS = 20_000
 def read_types(path: Path) -> tuple[list[str], list[str]]:
     """Prompts and disciplines of a file with the columns problem and type, as MATH has them."""
     try:
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows = [json.loads(line) for line in path.read_text().split("\n") if line]
         tags = [taxonomy().of_label(row["type"]) for row in rows]
     except (OSError, ValueError, KeyError) as error:
         raise UserError(

@@ -1,7 +1,8 @@
-"""Evaluability [2.1]: multiple-choice, true/false and proof questions are excluded.
+"""Evaluability [2.1]: multiple-choice, true/false and proof questions are excluded, and others without one exact answer
+that rules can check.
 
-Belongs here: the rules and their reason codes. Does not belong here: problems that are merely too easy or guessable.
-A rule looks for the *form* of a question. That a word such as "true" or "show" occurs is never enough.
+Belongs here: the order of the rules, the verdict with its evidence, the stage. Does not belong here: what a form looks
+like (`forms.py`, `options.py`), problems that are merely too easy or guessable, turning one form into another.
 """
 
 from __future__ import annotations
@@ -12,87 +13,115 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from kimi_pipeline import tables
+from kimi_pipeline.curation import forms
+from kimi_pipeline.curation.options import answers_parts, options, parts
 from kimi_pipeline.curation.verdicts import judge
 from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
+from kimi_pipeline.rewards.extraction import extract_answer
+from kimi_pipeline.rewards.math_rules import same_answer
 from kimi_pipeline.stages import Context, Outcome, Stage
 
-RULE = "evaluability@1"
-COLUMNS = "problem_id, prompt, answer, options"
+RULE = "evaluability@2"
+COLUMNS = "problem_id, prompt, answer, options, len(images) > 0 as pictured, len(submissions) > 0 as coding"
 
 _DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)  # figure code is full of lettered points
-# Capitals only: "(a) ... (b) ..." lists conditions or parts far more often than options.
-_OPTIONS = re.compile(r"(?:^|[\s,;:.?])(?:\(([A-E])\)|\[([A-E])\]|([A-E])[).:])\s*\S", re.MULTILINE)
-_WHICH_OF = re.compile(
-    r"\bwhich (?:one )?of (?:the following|these|those)\b"
-    r"|\b(?:choose|select|pick|mark) the (?:correct|best|right) (?:option|answer|choice|alternative)\b",
-    re.IGNORECASE,
-)
-_TRUE_FALSE = re.compile(
-    r"\btrue or false\b|\bfalse or true\b|\btrue/false\b|\byes or no\b|\byes/no\b"
-    r"|(?:^|[.!?:]\s+)is (?:it|this|that) (?:true|correct|false)\b"
-    r"|\b(?:statement|claim)\b[^.?!]{0,60}\b(?:true|false|correct)\s*\?",
-    re.IGNORECASE,
-)
-_BINARY_ANSWERS = {"true", "false", "yes", "no", "correct", "incorrect"}
-_PROOF = re.compile(
-    r"(?:^|[.!?:;]\s+|\n\s*|,\s*then\s+|\band\s+|\(\w\)\s*|\bplease\s+)"
-    r"(?:prove|disprove|show|demonstrate|verify|justify|establish)\b(?!\s+(?:your work|all (?:your )?work|your answer|that you))"
-    r"[^.?!]{0,40}?\b(?:that|by|the|there|for|this|it|why|each|every|any|if)\b"
-    r"|\b(?:give|write|provide|present) (?:a|an|the) (?:\w+ )?(?:proof|justification)\b",
-    re.IGNORECASE,
-)
-_PROOF_ANSWERS = {"proof", "see proof", "proved", "q.e.d.", "qed", "see solution"}
-_ASKS_VALUE = re.compile(
-    r"\b(?:find|compute|determine|evaluate|calculate|how many|what is|what are|what was)\b", re.IGNORECASE
-)
+_WIDE = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}  # Chinese punctuation and letters in full width
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:/\d+)?")
 
 
-def evaluate(prompt: str, answer: str, options: Sequence[str] = ()) -> tuple[Reason, str]:
-    """The reason code of one problem and where it was seen (`options`, `answer`, or `prompt:START-END`)."""
-    if options:
+def evaluate(
+    prompt: str, answer: str, given: Sequence[str] = (), *, pictured: bool = False, coding: bool = False
+) -> tuple[Reason, str]:
+    """The reason code of one problem and where it was seen (`options`, `answer`, or `prompt:START-END`).
+
+    `given`: options that the source has as a field; `pictured`: the row holds an image; `coding`: tests judge a program,
+    so that "print YES or NO" and a missing answer are no reason.
+    """
+    if given:
         return Reason.MULTIPLE_CHOICE, "options"
-    # Blanked, not cut: the spans must still point into the prompt as it is stored.
-    prompt = _DRAWING.sub(lambda drawing: " " * len(drawing.group()), prompt)
-    if span := _listed_options(prompt):
-        return Reason.MULTIPLE_CHOICE, f"prompt:{span[0]}-{span[1]}"
-    if match := _WHICH_OF.search(prompt):
-        return Reason.MULTIPLE_CHOICE, f"prompt:{match.start()}-{match.end()}"
-    plain = answer.strip().strip(".").casefold()
-    if match := _TRUE_FALSE.search(prompt):
-        return Reason.TRUE_FALSE, f"prompt:{match.start()}-{match.end()}"
-    if plain in _BINARY_ANSWERS:
+    if coding:
+        return Reason.EVALUABLE, ""
+    # Replaced one by one, not cut: the spans must still point into the prompt as it is stored.
+    drawn = pictured
+    if "[asy]" in prompt:
+        drawn = True
+        prompt = _DRAWING.sub(lambda drawing: " " * len(drawing.group()), prompt)
+    if not prompt.isascii():
+        prompt = prompt.translate(_WIDE)
+    lower = prompt.lower()
+    if len(lower) != len(prompt):  # İ becomes two characters
+        lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in prompt)
+    plain = forms.plain_answer(answer)
+    found = _by_prompt(prompt, lower, plain, drawn)
+    if found is None:
+        reason = _by_answer(answer, plain)
+        return (reason, "answer") if reason else (Reason.EVALUABLE, "")
+    reason, where = found
+    return reason, where if isinstance(where, str) else f"prompt:{where[0]}-{where[1]}"
+
+
+def _by_prompt(prompt: str, lower: str, plain: str, drawn: bool) -> tuple[Reason, tuple[int, int] | str] | None:
+    """The form of a question; the report's three come first, so that their counts mean what it says."""
+    if span := options(prompt, plain):
+        return Reason.MULTIPLE_CHOICE, span
+    if forms.is_binary(plain):
         return Reason.TRUE_FALSE, "answer"
-    if plain in _PROOF_ANSWERS:
+    if span := forms.CHOICE.find(lower):
+        return Reason.MULTIPLE_CHOICE, span
+    if span := forms.TRUE_FALSE.find(lower):
+        return Reason.TRUE_FALSE, span
+    if span := parts(prompt):
+        return Reason.MULTI_PART, span
+    if forms.is_proof_note(plain):
         return Reason.PROOF, "answer"
-    if (match := _PROOF.search(prompt)) and not _ASKS_VALUE.search(prompt, match.end()):
-        return Reason.PROOF, f"prompt:{match.start()}-{match.end()}"
-    return Reason.EVALUABLE, ""
-
-
-def _listed_options(prompt: str) -> tuple[int, int] | None:
-    """The span of a list of options: A, B and C in a row, each opening an option."""
-    marks = [(next(g for g in m.groups() if g), m.start(), m.end()) for m in _OPTIONS.finditer(prompt)]
-    for first in range(len(marks) - 2):
-        if [letter for letter, _, _ in marks[first : first + 3]] == ["A", "B", "C"]:
-            return marks[first][1], marks[first + 2][2]
+    if span := forms.PROOF.find(lower):
+        return Reason.PROOF, span
+    if not drawn and (span := forms.missing_figure(lower)):
+        return Reason.MISSING_FIGURE, span
+    if span := forms.OPEN_ENDED.find(lower):
+        return Reason.OPEN_ENDED, span
     return None
+
+
+def _by_answer(answer: str, plain: str) -> Reason | None:
+    if _NUMBER.fullmatch(plain):
+        return None
+    if answers_parts(answer):
+        return Reason.MULTI_PART
+    if forms.is_prose(answer):
+        return Reason.OPEN_ENDED
+    return None if verifiable(answer) else Reason.UNVERIFIABLE_ANSWER
+
+
+def verifiable(answer: str) -> bool:
+    r"""Whether a response that gives the reference itself in `\boxed{}` is judged right. What is not (unbalanced braces,
+    nothing but punctuation, a box of its own) would be wrong in every sample."""
+    if not any(map(_says_something, answer)):
+        return False
+    if "\\" not in answer and "{" not in answer and "}" not in answer:
+        return True  # found as it stands, and equal to itself
+    given = extract_answer(f"\\boxed{{{answer}}}")
+    return given is not None and (given == answer.strip() or same_answer(answer, given) is True)
+
+
+def _says_something(character: str) -> bool:
+    return character.isalnum() or character in "∞∅<>=≤≥+-*/%"
 
 
 def evaluate_shard(rows: pa.Table) -> pa.Table:
     """Verdict rows of a shard with the columns of `COLUMNS`."""
+    identities, *columns = (rows.column(name).to_pylist() for name in rows.column_names)
     found = [
-        (identity, *evaluate(prompt, answer, options or ()))
-        for identity, prompt, answer, options in zip(
-            *(rows.column(name).to_pylist() for name in rows.column_names), strict=True
-        )
+        evaluate(prompt, answer or "", given or (), pictured=bool(pictured), coding=bool(coding))
+        for prompt, answer, given, pictured, coding in zip(*columns, strict=True)
     ]
     return pa.table(
         {
-            "problem_id": pa.array([identity for identity, _, _ in found], pa.string()),
-            "verdict": pa.array([KEEP if r is Reason.EVALUABLE else REFUSE for _, r, _ in found], pa.string()),
-            "reason_code": pa.array([str(r) for _, r, _ in found], pa.string()),
-            "evidence": pa.array([where for _, _, where in found], pa.string()),
+            "problem_id": pa.array(identities, pa.string()),
+            "verdict": pa.array([KEEP if r is Reason.EVALUABLE else REFUSE for r, _ in found], pa.string()),
+            "reason_code": pa.array([str(r) for r, _ in found], pa.string()),
+            "evidence": pa.array([where for _, where in found], pa.string()),
             "rule_version": pa.array([RULE] * len(found), pa.string()),
         }
     )
@@ -104,11 +133,17 @@ def judge_evaluability(context: Context) -> Outcome:
 
 EVALUABILITY = Stage(
     name="evaluability",
-    description="Refuse multiple-choice, true/false and proof questions",
+    description="Refuse questions without one exact answer that rules can check: choices, true or false, proofs, ...",
     group="curation",
     compute=judge_evaluability,
     upstream=("corpus", "duplicates"),
-    code=(__name__,),
+    code=(
+        __name__,
+        "kimi_pipeline.curation.forms",
+        "kimi_pipeline.curation.options",
+        "kimi_pipeline.rewards.extraction",
+        "kimi_pipeline.rewards.math_rules",
+    ),
     tables=(tables.EVALUABILITY,),
     kinds=("python", "deltalake"),
 )

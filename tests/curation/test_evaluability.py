@@ -1,0 +1,84 @@
+"""Evaluability on rows labelled by construction (data/evaluability.jsonl) and on real corpora."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kimi_pipeline.bench.evaluability import caught, classes, doubtful_verdicts, read
+from kimi_pipeline.curation.evaluability import evaluate, verifiable
+from kimi_pipeline.reasons import Reason
+from kimi_pipeline.stages import Context
+from tests.curation.test_tagging import run
+
+LABELLED = Path(__file__).parent / "data" / "evaluability.jsonl"
+
+
+def test_precision_and_recall_of_each_class() -> None:
+    rows = read(LABELLED)
+    assert len(rows) >= 300
+    found = classes(rows)
+    assert set(found) >= {"evaluable", "multiple_choice", "true_false", "proof", "multi_part", "open_ended"}
+    assert {"missing_figure", "unverifiable_answer"} <= set(found)
+    for label, figures in found.items():
+        assert figures["precision"] >= 0.93, label
+        assert figures["recall"] >= (0.89 if label == "unverifiable_answer" else 0.96), label
+
+
+def test_evidence_points_into_the_prompt() -> None:
+    for row in read(LABELLED):
+        reason, where = evaluate(row["prompt"], row["answer"])
+        assert bool(where) == (reason is not Reason.EVALUABLE)
+        if where.startswith("prompt:"):
+            start, end = map(int, where.removeprefix("prompt:").split("-"))
+            assert 0 <= start < end <= len(row["prompt"])
+
+
+def test_programs_and_pictures() -> None:
+    assert evaluate("Print YES or NO.", "", coding=True) == (Reason.EVALUABLE, "")
+    assert evaluate("In the figure, find x.", "3")[0] is Reason.MISSING_FIGURE
+    assert evaluate("In the figure, find x.", "3", pictured=True)[0] is Reason.EVALUABLE
+
+
+@pytest.mark.parametrize("answer", ["5", "\\frac{1}{2}", "\\{1, 2\\}", "x^2 + 1", "三", "(1, 2]", "\\infty", "\\$5"])
+def test_a_usual_answer_verifies_against_itself(answer: str) -> None:
+    assert verifiable(answer)
+
+
+@pytest.mark.parametrize("answer", ["{3", "3}", "\\boxed{", "...", "$$", " "])
+def test_a_broken_answer_does_not(answer: str) -> None:
+    assert not verifiable(answer)
+
+
+@settings(max_examples=200)
+@given(st.text(max_size=200), st.text(max_size=30))
+def test_any_text_gets_a_verdict_inside_it(prompt: str, answer: str) -> None:
+    """Also where lower case is longer than the text (as of the Turkish capital I with a dot)."""
+    _, where = evaluate("\u0130 " + prompt, answer)
+    if where.startswith("prompt:"):
+        start, end = map(int, where.removeprefix("prompt:").split("-"))
+        assert 0 <= start < end <= len(prompt) + 2
+
+
+def test_built_in_problems_are_evaluable(make_context: Callable[..., Context]) -> None:
+    context = make_context(corpora__problems_per_family=40, corpora__evaluation_problems=20)
+    run(context, "evaluability")
+    refused = context.lake.rows(
+        "select reason_code, planted, prompt from evaluability join problems using (problem_id) "
+        "where verdict = 'refuse' and planted is distinct from reason_code"
+    )
+    assert refused == []
+
+
+def test_aqua_is_multiple_choice(shared_data: Path) -> None:
+    assert min(caught(read(shared_data / "aqua_test.jsonl")).values()) >= 0.99
+
+
+@pytest.mark.parametrize(("name", "prompt"), [("gsm8k_train", "question"), ("math_train", "problem")])
+def test_few_real_problems_are_refused_falsely(shared_data: Path, name: str, prompt: str) -> None:
+    rows = read(shared_data / f"{name}.jsonl")
+    assert len(doubtful_verdicts(rows, prompt, "answer")) / len(rows) <= 0.005
