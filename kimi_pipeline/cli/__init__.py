@@ -4,7 +4,7 @@ Belongs here: arguments, tables for people, `--json` for machines, exit codes (0
 or input, with one line that says what to do). Does not belong here: what a command does.
 
     door.py      the group, exit codes, tables and JSON     running.py    run, plan, ui, doctor, settings, sandbox
-    auditing.py  funnel, explain, sets, results, reasons    measuring.py  bench, ablations, real
+    auditing.py  funnel, coverage, explain, sets, results   measuring.py  bench, ablations, real
     tracing.py   sql, diff, cost, blame, impact             reviewing.py  review
     sources.py   sources check
 

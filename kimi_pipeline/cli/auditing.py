@@ -1,4 +1,4 @@
-"""Commands that read the lake and answer at once: funnel, explain, sets, results, rollouts, reasons.
+"""Commands that read the lake and answer at once: funnel, coverage, explain, sets, results, rollouts, reasons.
 
 Belongs here: arguments and tables. Does not belong here: the queries (`audit/`).
 """
@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from kimi_pipeline.cli.door import NO, as_json, emit, main, open_lake, show
+from kimi_pipeline.home import Home
 
 
 def print_funnel(lake: Any, prompt_set: str | None) -> None:
@@ -42,6 +43,28 @@ def funnel(prompt_set: str | None, planted: bool, as_json: bool) -> None:
         emit(report, as_json, lambda: show(report, "Planted rows"))
         sys.exit(0 if all(row["holds"] for row in report) else NO)
     emit(audit.funnel(lake, prompt_set), as_json, lambda: print_funnel(lake, prompt_set))
+
+
+@main.command()
+@click.argument("prompt_set", default="laptop")
+@as_json
+def coverage(prompt_set: str, as_json: bool) -> None:
+    """Subjects of the problems that passed the rules, against the target mix of PROMPT_SET's recipe; gaps named."""
+    from kimi_pipeline.audit.coverage import coverage as cover
+    from kimi_pipeline.curation.recipe import load_recipe
+
+    recipe = load_recipe(Home.from_env(), prompt_set)
+    found = cover(open_lake(), recipe.mix, recipe.max_size, recipe.sources)
+    emit(found, as_json, lambda: _cover(found, prompt_set))
+
+
+def _cover(found: dict[str, Any], prompt_set: str) -> None:
+    show(found["domains"], f"Domains of {found['problems']} problems, against the mix of {prompt_set}")
+    show(found["tags"], "Tags")
+    if found["largest"] is not None:
+        click.echo(f"largest set that has the mix exactly: {found['largest']}")
+    if found["absent"]:
+        click.echo(f"no problem at all: {', '.join(found['absent'])}")
 
 
 @main.command()

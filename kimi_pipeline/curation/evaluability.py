@@ -19,7 +19,7 @@ from kimi_pipeline.curation.verdicts import judge
 from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.rewards.extraction import extract_answer
-from kimi_pipeline.rewards.math_rules import same_answer
+from kimi_pipeline.rewards.rules import same_answer
 from kimi_pipeline.stages import Context, Outcome, Stage
 
 RULE = "evaluability@2"
@@ -142,7 +142,7 @@ EVALUABILITY = Stage(
         "kimi_pipeline.curation.forms",
         "kimi_pipeline.curation.options",
         "kimi_pipeline.rewards.extraction",
-        "kimi_pipeline.rewards.math_rules",
+        "kimi_pipeline.rewards.rules",
     ),
     tables=(tables.EVALUABILITY,),
     kinds=("python", "deltalake"),
