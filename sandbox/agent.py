@@ -114,6 +114,16 @@ class Room:
         self.zygote_pid = zygote_pid
         self.meter = Meter(zygote_pid)
         self.reaped = 0.0
+        self._python = True  # what the next child of the zygote is likely to run
+        self._ready = False
+
+    def make_ready(self) -> None:
+        """Nothing is left of the last run, and a child of the zygote waits for the next. Raises CleaningError."""
+        if not self._ready:
+            cleaning.empty(self.scratch, self.uid)
+            cleaning.remove_ipc(self.uid)
+            self.zygote.send(zygote.PYTHON if self._python else zygote.COMMAND)
+            self._ready = True
 
     def rehearse(self) -> None:
         """Runs an empty program, as the first of a submission would be: a worker that can't is never given one, and
@@ -125,6 +135,7 @@ class Room:
         os.unlink(path)
         if run.outcome != "ok":
             raise AgentError(f"an empty program ended with {run.outcome} {run.detail} {run.stderr[-500:]!r}")
+        self.make_ready()
 
     def serve(self, channel: _Channel) -> None:
         """One submission: compile it, then each input as it comes, until the host hangs up."""
@@ -133,6 +144,7 @@ class Room:
         self.environment.update(language["environment"])
         places = {"{source}": os.path.join(self.box, language["file"]), "{output}": os.path.join(self.box, "program")}
         _write(places["{source}"], source, 0o444)
+        self._python = language["zygote"]
         mode, code, compiled = "exec", b"", Run("ok")
         argv = [places.get(word, word) for word in language["run"]]
         if language["zygote"]:
@@ -150,6 +162,7 @@ class Room:
             if mode == "first":
                 mode, code = "run", run.code
             channel.send(Kind.VERDICT, {"index": asked["index"], **run.header()}, run.stdout, run.stderr)
+            self.make_ready()  # where it can't be, the next input goes to another worker
 
     def _compile(self, language: dict[str, Any], limits: dict[str, Any], places: dict[str, str]) -> tuple[bytes, Run]:
         """Compiles under limits and the programs' uid. What comes out is copied to where programs can't write."""
@@ -167,24 +180,24 @@ class Room:
             made = os.path.join(self.scratch[0], "program")
             argv = [{**places, "{output}": made}.get(word, word) for word in language["compile"]]
             code = b""
-            run = self.run("exec", argv, b"", bounds, b"", keep=True)
+            run = self.run("exec", argv, b"", bounds, b"")
             try:
                 if run.outcome == "ok":
                     _write(places["{output}"], _read_plain(made), 0o555)
             except OSError as error:
                 run.outcome, run.detail = "wrong_exit", f"the compiler left no program: {error.strerror}"
-            self._clean()
+        self.make_ready()
         run.blame_compiler()
         return code, run
 
-    def run(
-        self, mode: str, argv: list[str], data: bytes, limits: dict[str, Any], code: bytes, keep: bool = False
-    ) -> Run:
-        """One program on one input, from a clean room; `keep` leaves its files for the caller to take.
+    def run(self, mode: str, argv: list[str], data: bytes, limits: dict[str, Any], code: bytes) -> Run:
+        """One program on one input, from a clean room. Its processes end with it; its files stay until `make_ready`.
 
         `mode` is that of the zygote: "exec" a command, "compile" Python, "run" its `code`, or "first": compile it and run
         it in one, the code comes back in the run.
         """
+        self.make_ready()
+        self._ready = False
         order = {
             "mode": mode,
             "argv": argv,
@@ -208,8 +221,6 @@ class Room:
         run = watch.until_end()
         for fd in (out, err) if made is None else (out, err, made):
             os.close(fd)
-        if not keep:
-            self._clean()
         return run
 
     def kill(self) -> int:
@@ -217,10 +228,6 @@ class Room:
         cpu, peak = cleaning.kill_all(self.uid, self.zygote_pid)
         self.reaped += cpu
         return peak
-
-    def _clean(self) -> None:
-        cleaning.empty(self.scratch, self.uid)
-        cleaning.remove_ipc(self.uid)
 
 
 def _sealed(data: bytes) -> int:

@@ -1,9 +1,11 @@
-"""The zygote: a process that is up already and forks programs.
+"""The zygote: a process that is up already and forks programs, each ahead of its order.
 
 Belongs here: forking, giving a child its uid, limits and streams, starting it (an exec, or Python code in the fork
-itself), waiting for it. Does not belong here: measuring, judging, cleaning (`agent.py`); the frame channel, which this
-process never has. Runs inside a worker as uid 0: standard library only. It never parses what programs wrote; whatever
-touches their bytes runs in the child, after its uid is gone.
+itself), waiting for it. The child takes its order by itself, from the socket that it shares with the zygote, which
+waits for its end meanwhile: a fork and the copying of pages that comes with it are over when an input arrives. Does not
+belong here: measuring, judging, cleaning (`agent.py`); the frame channel, which this process never has. Runs inside a
+worker as uid 0: standard library only. It never parses what programs wrote; whatever touches their bytes runs in the
+child, after its uid is gone.
 """
 
 from __future__ import annotations
@@ -24,12 +26,33 @@ import sys
 import threading
 import time
 import types
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_DUMPABLE = 4
 _MESSAGE = 1 << 17  # bytes of the longest order
 _START_FAILED = 127
+PYTHON, COMMAND = b"python", b"command"
+_AHEAD = struct.Struct("d")  # what a child says first of itself: CPU seconds that it took before its order came
+_STREAMS = (("stdin", "r", "strict", -1), ("stdout", "w", "strict", -1), ("stderr", "w", "backslashreplace", 1))
+_SAMPLE = """
+import sys
+def first(values, *rest, **named):
+    return sorted((int(word) + at for at, word in enumerate(values.split())), key=lambda value: -value)
+class Sample:
+    def __init__(self): self.held = {"a": [1, 2.5], "b": (None, True)}
+    def each(self):
+        for key, (one, other) in self.held.items():
+            yield f"{key}: {one!r} {other}"
+try:
+    text = "\\n".join(Sample().each()) + str(sum(first("3 1 2")[1:]))
+    assert text and [n for n in range(9) if n % 2] and not text.isdigit()
+    while len(text) > 9: text = text[:-3]
+    print(text, end="", file=open("/dev/null", "w"))
+except (ValueError, OSError) as error:
+    raise SystemExit(1) from error
+"""
+"""A program of every day's kind, for `_warm_up`."""
 CODE_HEAD = struct.Struct("d")
 """Before compiled code: CPU seconds that compiling took."""
 
@@ -40,10 +63,11 @@ def has_packages(settings: dict[str, Any]) -> bool:
 
 
 def serve(orders: socket.socket, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Forks a program for each order, until the agent is gone. Returns None then.
+    """Forks a child for each message that asks for one, until the agent is gone. Returns None then.
 
-    In a forked child that is to run Python it returns the order, for the caller to hand to `run_python`: the program
-    then runs without the zygote's frames below it.
+    The message is PYTHON or COMMAND, what the child will most likely be. The child waits for an order, the next message
+    on the socket. In one that is to run Python this returns the order, for the caller to hand to `run_python`: the
+    program then runs without the zygote's frames below it.
     """
     if has_packages(settings):
         sys.path.insert(0, settings["packages"])
@@ -52,46 +76,79 @@ def serve(orders: socket.socket, settings: dict[str, Any]) -> dict[str, Any] | N
     gc.collect()
     gc.freeze()
     orders.send(b"{}")
-    while True:
-        message, fds, _, _ = socket.recv_fds(orders, _MESSAGE, 8)
-        if not message:
-            return None
-        order = json.loads(message)
+    while expected := orders.recv(_MESSAGE):
         failed, status = os.pipe()
         pid = os.fork()
         if pid == 0:
-            orders.detach()  # its descriptor is closed below; the object must not close another of that number
-            try:
-                if order["mode"] == "exec":
-                    _become(order, fds, status)
-                    _exec(order)
-                order["code"] = _become(order, fds, status)
-            except BaseException as error:
-                os.write(3, f"{type(error).__name__}: {error}".encode())
-                os._exit(_START_FAILED)
-            os.close(3)
-            return order
-        for fd in (*fds, status):
-            os.close(fd)
+            return _child(orders, status, expected)
+        os.close(status)
         _, code, usage = os.wait4(pid, 0)
         os.set_blocking(failed, False)
         try:
-            trouble = os.read(failed, 4096)
+            said = os.read(failed, 4096)
         except BlockingIOError:
-            trouble = b""
+            said = b""  # a process of the program's has the other end: it was stopped at its start
         os.close(failed)
+        ahead = _AHEAD.unpack_from(said)[0] if len(said) >= _AHEAD.size else 0.0
         report = {
             "status": code,
-            "cpu": usage.ru_utime + usage.ru_stime,
+            "cpu": usage.ru_utime + usage.ru_stime - ahead,
             "maxrss": usage.ru_maxrss,
-            "trouble": trouble.decode(errors="replace"),
+            "trouble": said[_AHEAD.size :].decode(errors="replace"),
         }
         orders.send(json.dumps(report).encode())
+    return None
+
+
+def _child(orders: socket.socket, status: int, expected: bytes) -> dict[str, Any]:
+    """In the child: gets ready, waits for its order, becomes what that says. Returns the order where it is Python's."""
+    try:
+        os.setsid()
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+        os.umask(0o022)
+        os.setgroups([])
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        if expected == PYTHON:
+            _warm_up()
+        message, fds, _, _ = socket.recv_fds(orders, _MESSAGE, 8)
+        if not message:
+            os._exit(0)  # the agent is gone
+        os.write(status, _AHEAD.pack(time.process_time()))
+        order = json.loads(message)
+        orders.detach()  # its descriptor is closed below; the object must not close another of that number
+        code = _become(order, fds, status)
+        status = 3
+        if order["mode"] == "exec":
+            _exec(order)
+        order["code"] = code
+        os.close(status)
+        return order
+    except BaseException as error:
+        os.write(status, f"{type(error).__name__}: {error}".encode())
+        os._exit(_START_FAILED)
+
+
+def _warm_up() -> None:
+    """Does once what `run_python` will do: the pages that it writes to are then this process's own."""
+    _forget_the_agent()
+    for _ in range(2):
+        os.environ.clear()
+        os.environ.update({f"NAME_{number}": "sample" for number in range(8)})
+    os.environ.clear()
+    null = os.open(os.devnull, os.O_RDWR)
+    streams = [_stream(null, *how) for _, *how in _STREAMS]
+    code = compile(_SAMPLE, "sample", "exec", dont_inherit=True)
+    exec(marshal.loads(marshal.dumps(code)), types.ModuleType("__main__").__dict__)
+    for stream in streams:
+        stream.close()
+    os.close(null)
+    json.loads(json.dumps({name: getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT")}))
+    gc.collect()
 
 
 def _become(order: dict[str, Any], fds: list[int], status: int) -> int:
     """In the child: the program's streams at 0 to 2, the status pipe at 3, its code (if any) at 4; limits; its uid."""
-    os.setsid()
     high = [os.dup(fd) for fd in (*fds[:3], status, *fds[3:])]
     base = max(high) + 1
     for at, fd in enumerate(high):
@@ -104,14 +161,9 @@ def _become(order: dict[str, Any], fds: list[int], status: int) -> int:
         _, hard = resource.getrlimit(kind)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (value, value))
-    with open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
-    os.umask(0o022)
-    os.setgroups([])
     os.setresgid(order["uid"], order["uid"], order["uid"])
     os.setresuid(order["uid"], order["uid"], order["uid"])
     os.chdir(order["cwd"])
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     return 4
 
 
@@ -131,9 +183,7 @@ def run_python(order: dict[str, Any]) -> NoReturn:
     """In the child, at the top of the interpreter: compiles the source, or runs compiled code as `__main__`."""
     _LIBC.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # the change of uid took it; without it /proc/self is root's
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for name in [name for name in sys.modules if name == "sandbox" or name.startswith("sandbox.")]:
-        del sys.modules[name]
-    del sys.meta_path[0]  # the loader of the agent's text
+    _forget_the_agent()
     _fresh_streams()
     os.environ.clear()
     os.environ.update(order["environment"])
@@ -171,6 +221,15 @@ def run_python(order: dict[str, Any]) -> NoReturn:
         code_of_exit = 130 if isinstance(error, KeyboardInterrupt) else 1
         del error, trace
     _end(main, code_of_exit)
+
+
+def _forget_the_agent() -> None:
+    """Nothing of it is to be seen by the program."""
+    modules = [name for name in sys.modules if name == "sandbox" or name.startswith("sandbox.")]
+    if modules:
+        for name in modules:
+            del sys.modules[name]
+        del sys.meta_path[0]  # the loader of the agent's text
 
 
 def _compiled(path: str) -> types.CodeType:
@@ -222,11 +281,11 @@ def _flush() -> bool:
 
 def _fresh_streams() -> None:
     """Text streams over the program's own descriptors, as the interpreter makes them at its start."""
-    for fd, name, mode, errors, buffering in (
-        (0, "stdin", "r", "strict", -1),
-        (1, "stdout", "w", "strict", -1),
-        (2, "stderr", "w", "backslashreplace", 1),
-    ):
-        stream = os.fdopen(fd, mode, buffering, encoding="utf-8", errors=errors, closefd=False)
+    for fd, (name, *how) in enumerate(_STREAMS):
+        stream = _stream(fd, *how)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+
+
+def _stream(fd: int, mode: str, errors: str, buffering: int) -> IO[str]:
+    return os.fdopen(fd, mode, buffering, encoding="utf-8", errors=errors, closefd=False)
