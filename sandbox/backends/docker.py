@@ -40,7 +40,7 @@ _HEADER = struct.Struct(">BxxxL")  # the engine's own framing: stream (1 stdout,
 _FIRST_UID, _UIDS = 100_000, 50_000
 _SEND_SECONDS = 120.0
 _CLOSING_SECONDS = 15.0
-_REMEMBERED = 1000  # buried containers whose remains are looked for
+_REMEMBERED = 1000  # buried containers, at most, whose remains have yet to be looked for
 
 
 class DockerBackend:
@@ -72,7 +72,7 @@ class DockerBackend:
         self._lock = threading.Lock()
         self._live: dict[str, DockerWorker] = {}
         self._graves: set[str] = set()
-        self._buried: deque[str] = deque(maxlen=_REMEMBERED)
+        self._buried: deque[str] = deque()
         self._next_uid = 0
         try:
             information = self._api().info()
@@ -128,8 +128,11 @@ class DockerBackend:
             self._live.pop(identity, None)
             self._graves.add(identity)
             self._buried.append(identity)
+            full = len(self._buried) >= _REMEMBERED
+            old = [self._buried.popleft() for _ in range(len(self._buried) // 2)] if full else []
         with contextlib.suppress(DockerException, requests.RequestException):
             self._remove(identity)
+        self._clear_remains(old)
 
     def close(self) -> None:
         """Ends all workers, waits until the engine has forgotten them."""
@@ -142,10 +145,9 @@ class DockerBackend:
             while self._left_in_engine() and time.monotonic() < until:
                 self._sweep()
                 time.sleep(0.05)
-        if self._is_local():
-            with self._lock:
-                remains = Remains(self._buried)
-            remains.clear()
+        with self._lock:
+            buried = list(self._buried)
+        self._clear_remains(buried)
         with self._lock:
             clients, self._clients = self._clients, []
         for client in clients:
@@ -158,6 +160,10 @@ class DockerBackend:
         with self._lock:
             buried = Remains(self._buried)
         return left + (buried.found() if self._is_local() else [])
+
+    def _clear_remains(self, buried: list[str]) -> None:
+        if buried and self._is_local():
+            Remains(buried).clear()
 
     def _left_in_engine(self) -> list[str]:
         """Ids of containers of this instance that belong to no live worker. Raises BackendUnavailable."""

@@ -208,6 +208,22 @@ def test_the_host_process_going_away_leaves_no_container(engine: docker.APIClien
         time.sleep(0.1)
 
 
+def test_remains_are_ended_before_they_are_forgotten(docker_room: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keeper that a killed engine forgot ends while the backend serves on, however many containers follow."""
+    monkeypatch.setattr("sandbox.backends.docker._REMEMBERED", 4)
+    waits = "import time; time.sleep(100)"
+    backend = DockerBackend(size=SIZE)
+    with subprocess.Popen(["containerd-shim", "-c", waits, "-id", "0" * 64], executable=sys.executable) as keeper:
+        try:
+            for number in range(4):
+                assert keeper.poll() is None
+                backend.bury(str(number) * 64)
+            assert keeper.wait(10) == -9
+        finally:
+            keeper.kill()
+            backend.close()
+
+
 def test_close_ends_all(docker_room: Sandbox, engine: docker.APIClient) -> None:
     room = open_or_miss("docker", pool_size=2)
     backend = room.backend
