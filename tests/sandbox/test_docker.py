@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import docker.errors
 import pytest
 
 from kimi_pipeline.home import CHECKOUT
@@ -28,8 +30,12 @@ def engine(docker_room: Sandbox) -> Iterator[docker.APIClient]:
 
 
 def containers(engine: docker.APIClient, backend: Any) -> list[dict[str, Any]]:
-    rows = engine.containers(all=True, filters={"label": f"{LABEL}={backend.instance}"})
-    return [engine.inspect_container(row["Id"]) for row in rows]
+    """What the engine says of each. One that is removed between the list and the question is not among them."""
+    found = []
+    for row in engine.containers(all=True, filters={"label": f"{LABEL}={backend.instance}"}):
+        with contextlib.suppress(docker.errors.NotFound):
+            found.append(engine.inspect_container(row["Id"]))
+    return found
 
 
 def test_a_container_is_closed(docker_room: Sandbox, engine: docker.APIClient) -> None:
