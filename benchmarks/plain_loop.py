@@ -3,6 +3,7 @@
     python benchmarks/plain_loop.py SPEC RESULT
 
 What `kimi-pipeline bench rl` holds the project's loop against. Same loss, same optimizer, same optimizer steps a sample.
+Responses of similar lengths share a micro-batch, as anybody would have it who waited for the padding once.
 It keeps nothing: no checkpoint, no rollouts, no canary, no seed of a request. It imports nothing of the project.
 
 SPEC (JSON): `model` (folder), `prompts` [{"text", "answer"}], `groups`, `samples`, `max_tokens`, `mini_steps`, `tau`,
@@ -40,6 +41,9 @@ from vllm.sampling_params import RequestOutputKind  # noqa: E402
 
 ANSWER = re.compile(r"\\boxed\{(.*?)\}")
 MAX_GRAD_NORM = 1.0
+MICRO_BATCH = 8192  # tokens, padding included
+
+Row = tuple[list[int], list[int], float]  # prompt, response, gain
 
 
 class Loop:
@@ -75,7 +79,7 @@ class Loop:
         self.prompts = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
 
     def iterate(self) -> dict[str, float]:
-        began = time.monotonic()
+        began, worked = time.monotonic(), time.process_time()
         chosen = self.rng.sample(range(len(self.prompts)), self.spec["groups"])
         outputs = self.llm.generate(
             [{"prompt_token_ids": self.prompts[i]} for i in chosen], self.sampling, use_tqdm=False
@@ -98,6 +102,7 @@ class Loop:
         lengths = [len(ids) for group in responses for ids in group]
         return {
             "seconds": ended - began,
+            "cpu_seconds": time.process_time() - worked,
             "rollout": rolled - began,
             "train": trained - rolled,
             "hand_over": ended - trained,
@@ -110,36 +115,50 @@ class Loop:
 
     def train(self, prompts: list[list[int]], responses: list[list[list[int]]], rewards: torch.Tensor) -> None:
         """Equation 3: gain times log-ratio, less tau/2 times its square; the reference is the policy before the steps."""
-        gains = rewards - rewards.mean(dim=1, keepdim=True)
+        gains = (rewards - rewards.mean(dim=1, keepdim=True)).tolist()
         steps, tau = self.spec["mini_steps"], self.spec["tau"]
-        parts = [list(range(step, len(prompts), steps)) for step in range(steps)]
-        batches = [self.batch([prompts[i] for i in part], [responses[i] for i in part]) for part in parts]
+        parts = []
+        for step in range(steps):
+            groups = zip(prompts[step::steps], responses[step::steps], gains[step::steps], strict=True)
+            rows = [(p, response, gain) for p, own, of in groups for response, gain in zip(own, of, strict=True)]
+            parts.append([self.batch(some) for some in micro_batches(rows)])
         with torch.no_grad():
-            references = [self.log_probs(*batch) for batch in batches]
-        for part, batch, reference in zip(parts, batches, references, strict=True):
-            ratios = self.log_probs(*batch) - reference
-            loss = (tau / 2 * ratios.square() - gains[part].flatten() * ratios).mean()
+            references = [[self.log_probs(ids, mask) for ids, mask, _ in part] for part in parts]
+        for part, reference in zip(parts, references, strict=True):
             self.optimizer.zero_grad()
-            loss.backward()
+            size = sum(len(ids) for ids, _, _ in part)
+            for (ids, mask, gain), before in zip(part, reference, strict=True):
+                ratios = self.log_probs(ids, mask) - before
+                ((tau / 2 * ratios.square() - gain * ratios).sum() / size).backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRAD_NORM)
             self.optimizer.step()
 
-    def batch(self, prompts: list[list[int]], groups: list[list[list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = [(prompt, response) for prompt, group in zip(prompts, groups, strict=True) for response in group]
-        width = max(len(prompt) + len(response) for prompt, response in rows)
+    def batch(self, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """[rows, width] ids, [rows, width - 1] mask of response tokens, [rows] gains."""
+        width = max(len(prompt) + len(response) for prompt, response, _ in rows)
         ids = torch.full((len(rows), width), self.tokenizer.pad_token_id)
         mask = torch.zeros(len(rows), width - 1)
-        for row, (prompt, response) in enumerate(rows):
+        for row, (prompt, response, _) in enumerate(rows):
             end = len(prompt) + len(response)
             ids[row, :end] = torch.tensor(prompt + response)
             mask[row, len(prompt) - 1 : end - 1] = 1
-        return ids, mask
+        return ids, mask, torch.tensor([gain for _, _, gain in rows])
 
     def log_probs(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """[rows]: the log-probability of each response, a sum over its tokens."""
         logits = self.model(ids, use_cache=False).logits[:, :-1]
         tokens = torch.log_softmax(logits, dim=-1).gather(-1, ids[:, 1:, None]).squeeze(-1)
         return (tokens * mask).sum(dim=1)
+
+
+def micro_batches(rows: list[Row]) -> list[list[Row]]:
+    """Rows by length, as many in a batch as `MICRO_BATCH` allows."""
+    found: list[list[Row]] = [[]]
+    for row in sorted(rows, key=lambda row: len(row[0]) + len(row[1])):
+        if found[-1] and (len(found[-1]) + 1) * (len(row[0]) + len(row[1])) > MICRO_BATCH:
+            found.append([])
+        found[-1].append(row)
+    return found
 
 
 def main() -> None:

@@ -35,7 +35,8 @@ VOLATILE_CONFIG = ("_name_or_path", "transformers_version", "dtype", "torch_dtyp
 
 class VllmCarrier:
     """One engine. `window` bounds prompt and answer together, in tokens. `logprobs` are natural logarithms under the
-    model itself, before temperature and top-p; without them sampling is a little faster.
+    model itself, before temperature and top-p; without them sampling is a little faster. Without `texts` completions hold
+    their tokens alone: for callers that put whole responses into text themselves.
 
     Raises UserError for a folder that is no model, has no chat template, or knows a shorter window.
     """
@@ -50,6 +51,7 @@ class VllmCarrier:
         window: int,
         dtype: str,
         logprobs: bool = True,
+        texts: bool = True,
         **engine: Any,
     ) -> None:
         check_model_folder(folder)
@@ -58,6 +60,7 @@ class VllmCarrier:
         self.window = window
         self._settings = settings
         self._logprobs = logprobs
+        self._texts = texts
         self.steps = 0  # of the engine, since it was started: each decodes one token of every running request
         self._identity = swap_identity(folder)
         self.llm = build_llm(folder, settings, window=window, dtype=dtype, **engine)
@@ -111,7 +114,9 @@ class VllmCarrier:
             asked = f"{len(tokens)} tokens of prompt and {request.sampling.max_tokens} for the answer"
             error = f"prompt_too_long: {asked} exceed the window of {self.window} (model.window)"
             return failed(request, error, retryable=False, prompt_tokens=len(tokens))
-        self.engine.add_request(request.sample_id, {"prompt_token_ids": list(tokens)}, self._parameters(request))
+        from vllm.inputs import tokens_input
+
+        self.engine.add_request(request.sample_id, tokens_input(list(tokens)), self._parameters(request))
         return None
 
     def _parameters(self, request: SampleRequest) -> SamplingParams:
@@ -146,7 +151,9 @@ class VllmCarrier:
             return failed(request, f"engine_{answer.finish_reason}: vLLM gave the request up", retryable=True)
         return Completion(
             request=request,
-            text=self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False),
+            text=self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            if self._texts
+            else "",
             finish_reason=FINISH_REASONS[answer.finish_reason],
             prompt_tokens=len(output.prompt_token_ids or ()),
             completion_tokens=len(tokens),

@@ -3,8 +3,10 @@
 Belongs here: which responses go into which step, forward and backward passes, what is measured. Does not belong here:
 the losses as formulas (`mirror_descent.py`, `objectives.py`), sampling (`rollout.py`), rewards (`judging.py`).
 
-Every segment gets its reference, the trainer's log-probs under the weights that sampled it, in the iteration that
-sampled it and before the first step: those of groups that go on as well, which are trained on later [2.6.2].
+A segment gets its reference, the trainer's log-probs under the weights that sampled it, in the iteration that sampled it
+and before the first step: those of groups that go on as well, which are trained on later [2.6.2]. Segments that no loss
+will look at get none (`Segment.may_be_in_loss`): where the loss is on the segment in which a response ends, a response
+that was cut is not scored until it has ended. Gap and entropy are measured on what is scored.
 
 Each complete group is in exactly one mini-step, chosen by its place among them, so that any number of ranks takes the
 same steps. Until the first step is taken the weights are those of this iteration's rollouts: the log-ratio of a response
@@ -30,7 +32,7 @@ from kimi_pipeline.rl.objectives import objective_of
 from kimi_pipeline.rl.segments import Ids, LogProbs
 from kimi_pipeline.rl.trajectories import Group, GroupKey, SegmentKey, Trajectory
 from kimi_pipeline.training.engine import NotFinite, Trainer
-from kimi_pipeline.training.packing import by_budget, collate
+from kimi_pipeline.training.packing import collate, least_padding
 
 NO_GAIN = 1e-9  # an advantage below it is a rounding error of the baseline
 
@@ -55,8 +57,9 @@ def learning_rate(iteration: int, settings: Rl) -> float:
 class Learned:
     """What training leaves behind, the same on every rank.
 
-    `references`: the trainer's log-probs of the segments sampled in this iteration. `advantages`: of each judged response
-    of a group that was trained on, by group and sample index. `stale`: those of them that had no segment left in the loss.
+    `references`: the trainer's log-probs of those segments sampled in this iteration that a loss may look at.
+    `advantages`: of each judged response of a group that was trained on, by group and sample index. `stale`: those of them
+    that had no segment left in the loss.
     """
 
     references: dict[SegmentKey, LogProbs]
@@ -120,7 +123,7 @@ class Learner:
         self._objective = objective_of(settings)
 
     def learn(self, complete: Sequence[Group], growing: Sequence[Group], iteration: int) -> Learned:
-        """Train on the complete groups; score what this iteration sampled of those that go on.
+        """Train on the complete groups; score what this iteration sampled of those that go on and is trained on later.
 
         Raises UserError where a gradient is no finite number, naming the mini-step; the weights are those before it.
         """
@@ -129,7 +132,7 @@ class Learner:
         trained = [group for group in complete if group.is_trained_on]
         advantages = self._advantages(trained)
         own, stale = self._items(trained, advantages, iteration)
-        others = self._other_items([*growing, *(g for g in complete if not g.is_trained_on)], trained, iteration)
+        others = self._other_items(growing, iteration)
         measured = _Measured()
         ranks, mini_steps = self._trainer.ranks, self._settings.mini_steps
         problems = [len(range(step, len(trained), mini_steps)) for step in range(mini_steps)]
@@ -191,15 +194,16 @@ class Learner:
                 items += own
         return items, frozenset(stale)
 
-    def _other_items(self, untrained: Sequence[Group], trained: Sequence[Group], iteration: int) -> list[_Item]:
-        """This rank's share of the fresh segments that no step looks at: those of groups that go on need their reference
-        later, the others are measured and recorded."""
-        members = [(group.key, one) for group in untrained for one in group.trajectories]
-        members += [(group.key, one) for group in trained for one in group.trajectories if one.reward is None]
+    def _other_items(self, growing: Sequence[Group], iteration: int) -> list[_Item]:
+        """This rank's share of the fresh segments of groups that go on: what a later step looks at needs its reference
+        now."""
         found = [
-            _item(key, one, len(one.segments) - 1, iteration)
-            for key, one in members
-            if one.segments and one.segments[-1].iteration == iteration and one.segments[-1].tokens
+            _item(group.key, one, len(one.segments) - 1, iteration)
+            for group in growing
+            for one in group.trajectories
+            if one.segments
+            and one.segments[-1].iteration == iteration
+            and one.segments[-1].may_be_in_loss(self._settings.loss_on)
         ]
         ranks = self._trainer.ranks
         return found[ranks.rank :: ranks.size]
@@ -210,7 +214,7 @@ class Learner:
         """Micro-batches of similar lengths. Every rank gets equally many (empty ones at the end): ZeRO-2 and 3
         communicate in every pass."""
         lengths = np.array([item.length for item in items], dtype=np.int64)
-        chosen = by_budget(lengths, self._settings.micro_batch_tokens) if items else []
+        chosen = least_padding(lengths, self._settings.micro_batch_tokens) if items else []
         found = [[items[place] for place in group] for group in chosen]
         (most,) = self._trainer.ranks.max([len(found)])
         return found + [[] for _ in range(int(most) - len(found))]
@@ -304,7 +308,7 @@ def _item(group: GroupKey, trajectory: Trajectory, first: int, iteration: int) -
     last = segments[-1]
     is_fresh = last.iteration == iteration
     stored = [one.reference_log_probs for one in segments[first : -1 if is_fresh else None]]
-    assert all(one is not None for one in stored), "an earlier iteration has stored the reference of its segments"
+    assert all(one is not None for one in stored), "what a loss may look at was scored in the iteration that sampled it"
     return _Item(
         context_ids=segments[first].context_ids,
         response_ids=np.concatenate([one.response_ids for one in segments[first:]]),

@@ -189,6 +189,7 @@ class _Loop:
                 profile.inference,
                 window=profile.model.window,
                 dtype=profile.model.dtype,
+                texts=False,
                 ranks=self.ranks.size,
                 colocated=True,
                 dummy_weights=True,
@@ -262,7 +263,7 @@ class _Loop:
         self._save(complete, growing, learned, figures)
         figures |= {"seconds": time.monotonic() - began, "seconds_checkpoint": self.phases.seconds["checkpoint"]}
         if self.master is not None:
-            self.progress.curves[-1] |= figures
+            self.progress.curves[-1] = self.progress.curves[-1] | figures  # another one: the first is being written
             self.master.tell(number, figures)
 
     def _roll(self, number: int) -> tuple[list[Group], list[Group]]:
@@ -342,7 +343,7 @@ class _Loop:
                 response=self.worker.response,
             )
             self.progress.curves.append({"iteration": number} | figures)
-            state = {"curves": self.progress.curves, "sampler": self.sampler.state(), "random": random}
+            state = {"curves": list(self.progress.curves), "sampler": self.sampler.state(), "random": random}
             self.master.checkpoint(number, state, self.buffer.to_table(), rows)
 
     # -- the end ------------------------------------------------------------------------------------------------

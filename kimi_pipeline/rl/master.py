@@ -2,11 +2,16 @@
 
 Belongs here: rows into the lake, iteration checkpoints made whole, MLflow, progress, the final checkpoint. Does not
 belong here: the phases of an iteration (`loop.py`), what rows and figures mean (`records.py`, `figures.py`).
+
+An iteration's checkpoint is made whole by a thread, while the next iteration's rollouts decode: most of it is waiting for
+the disk. Checkpoints become whole one by one, in order, and rows go to the lake after theirs; a kill in between costs the
+last iteration, which is drawn again from its seeds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -45,6 +50,8 @@ class Master:
         self._lake = Lake(home.lake)
         self._committers: dict[str, Committer] = {}
         self._tracker = Tracker(home, "rl", spec["run_id"], profile.settings())
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._written: Future[None] | None = None
 
     def open(self, stack: ExitStack, curves: Curves, saved: Sequence[Saved]) -> None:
         """Open writers and tracking for as long as `stack`; tell them what a saved run has done so far."""
@@ -62,6 +69,7 @@ class Master:
                     table=table,
                 )
             )
+        stack.enter_context(self._writer)  # closed before the committers, which it hands rows to
         self._commit_again(saved)
 
     def _commit_again(self, saved: Sequence[Saved]) -> None:
@@ -84,7 +92,20 @@ class Master:
             committer.flush()
 
     def checkpoint(self, iteration: int, state: dict[str, Any], buffer: pa.Table, rows: Rows) -> None:
-        """Make an iteration's checkpoint whole (its trainer is saved); then hand its rows to the lake's writers."""
+        """Have an iteration's checkpoint made whole (its trainer is saved), then its rows handed to the lake's writers.
+
+        Returns once the one before is whole; raises what its writing raised. The arguments must not change any more.
+        """
+        self.settle()
+        self._written = self._writer.submit(self._write, iteration, state, buffer, rows)
+
+    def settle(self) -> None:
+        """Wait for the checkpoint that is being made whole; raises what its writing raised."""
+        if self._written is not None:
+            written, self._written = self._written, None
+            written.result()
+
+    def _write(self, iteration: int, state: dict[str, Any], buffer: pa.Table, rows: Rows) -> None:
         shown = {table.name: pa.Table.from_pylist(rows[table.name], _columns(table)) for table in RECORDED}
         self._recovery.publish(iteration, state, buffer, shown)
         for name, own in rows.items():
@@ -104,6 +125,7 @@ class Master:
 
     def finish(self, write: Callable[[Path], object], curves: Curves, rates: Iterable[SuccessRate]) -> dict[str, Any]:
         """Save the run's checkpoint and what its prompt sampling knows; returns the job's result."""
+        self.settle()
         self._lake.upsert(
             tables.SUCCESS_RATES,
             [

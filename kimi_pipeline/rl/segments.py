@@ -6,19 +6,23 @@ Belongs here: the type, its invariants, what its statuses mean. Does not belong 
 A response is one segment, or several where a token budget cuts it and it continues in a later iteration under newer
 weights [2.6.2]. Two kinds of log-probs are kept apart: the sampler's own (behaviour; they only measure the gap) and the
 reference log pi_i of equation 3, which the *trainer's* forward pass gives under the weights that sampled the segment.
+
+A segment has a reference where a loss may look at it (`may_be_in_loss`). One that the loss never looks at is context
+alone, and has none: a forward pass over it and all that came before would be for nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Ids = npt.NDArray[np.int64]
 LogProbs = npt.NDArray[np.float32]
+LossOn = Literal["current", "all"]
 
 ROUNDING = 1e-4  # a log-prob may exceed 0 by so much and is a rounding error
 
@@ -44,7 +48,8 @@ class Segment:
     `context_ids`: [c], everything before it: the prompt through the chat template, and earlier segments.
     `response_ids`: [n], the tokens sampled here, the end-of-sequence token included where the model wrote it. The loss
     looks at each of these n tokens and at no other. `behaviour_log_probs`: [n], nats, the sampler's.
-    `reference_log_probs`: [n], nats, the trainer's under the weights that sampled (None until it has computed them).
+    `reference_log_probs`: [n], nats, the trainer's under the weights that sampled: None until it has computed them,
+    and for good where no loss looks at the segment.
     `iteration`: in which it was sampled; `weight_version`: how many weight swaps the sampling weights were. `error`: the
     engine's reason, where it aborted.
 
@@ -107,6 +112,13 @@ class Segment:
     @property
     def to_be_continued(self) -> bool:
         return self.status is SegmentStatus.CUT_BY_BUDGET
+
+    def may_be_in_loss(self, loss_on: LossOn) -> bool:
+        """Whether the loss may come to look at it, and it therefore needs a reference in the iteration that sampled it.
+
+        `all`: every segment may. `current`: the one in which the response ended, so never one that is to be continued.
+        """
+        return self.tokens > 0 and (loss_on == "all" or not self.to_be_continued)
 
     def with_reference(self, log_probs: LogProbs) -> Segment:
         """The segment with the trainer's log-probs under the sampling weights. They are set once.

@@ -14,15 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from kimi_pipeline.rewards.contract import Breakdown
 from kimi_pipeline.rl.prompt_sampling import Prompt
-from kimi_pipeline.rl.segments import Ids, LogProbs, Segment, SegmentStatus
+from kimi_pipeline.rl.segments import Ids, LogProbs, LossOn, Segment, SegmentStatus
 
-LossOn = Literal["current", "all"]
 MEMBERS_NEEDED = 2  # with fewer verdicts a problem has no baseline but its own reward
 
 

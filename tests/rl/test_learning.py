@@ -197,6 +197,22 @@ def test_groups_that_go_on_get_references_and_no_step(
         assert float(segment.reference_log_probs.sum()) == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.parametrize(("loss_on", "scored"), [("current", {0}), ("all", {0, 1})])
+def test_a_response_that_is_to_be_continued_is_scored_only_where_the_loss_will_look_at_it(
+    make_trainer: Callable[..., Any], make_group: Callable[..., Any], loss_on: str, scored: set[int]
+) -> None:
+    from dataclasses import replace
+
+    from kimi_pipeline.rl.segments import SegmentStatus
+
+    group = make_group(0, 1.0, 0.0)
+    ended, goes_on = (replace(member, verdict=None) for member in group.trajectories)
+    cut = replace(goes_on.segments[0], status=SegmentStatus.CUT_BY_BUDGET)
+    growing = replace(group, trajectories=(ended, replace(goes_on, segments=(cut,))))
+    learned = Learner(make_trainer(), Rl(**(SETTINGS | {"loss_on": loss_on})), pad_id=2).learn([], [growing], 1)
+    assert {key.sample_index for key in learned.references} == scored
+
+
 def test_a_response_whose_segments_are_all_stale_counts_in_the_baseline_alone(
     make_trainer: Callable[..., Any], make_group: Callable[..., Any]
 ) -> None:

@@ -38,6 +38,16 @@ def test_what_is_trained_on_is_the_end_of_the_response(one: Trajectory, oldest: 
     assert current >= len(one.segments) - 1
 
 
+@given(trajectories(ended=True), st.integers(0, 8))
+def test_the_loss_never_looks_at_a_segment_without_a_reference(one: Trajectory, oldest: int) -> None:
+    for loss_on in ("current", "all"):
+        chosen = one.segments[one.trained_from(loss_on, oldest) :]
+        assert all(segment.may_be_in_loss(loss_on) for segment in chosen)
+    scored = [segment.may_be_in_loss("current") for segment in one.segments]
+    assert scored == [False] * (len(scored) - 1) + [True]
+    assert all(segment.may_be_in_loss("all") for segment in one.segments)
+
+
 @given(trajectories(ended=True))
 def test_what_has_ended_does_not_go_on_and_is_judged_once(one: Trajectory) -> None:
     with pytest.raises(ValueError, match="follows an end"):

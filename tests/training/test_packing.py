@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kimi_pipeline.training.packing import by_budget, collate, in_order
+from kimi_pipeline.training.packing import PASS_TOKENS, by_budget, collate, in_order, least_padding
 from tests.conftest import require
 
 
@@ -44,9 +46,24 @@ def test_an_empty_batch_and_an_empty_prompt_are_refused(prompts: list[Any], resp
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=60), st.integers(1, 200))
 def test_groups_keep_the_budget_and_lose_nothing(lengths: list[int], budget: int) -> None:
     values = np.array(lengths)
-    groups = by_budget(values, budget)
-    assert sorted(int(i) for group in groups for i in group) == list(range(len(lengths)))
-    assert all(len(group) == 1 or len(group) * values[group].max() <= budget for group in groups)
+    for groups in (by_budget(values, budget), least_padding(values, budget)):
+        assert sorted(int(i) for group in groups for i in group) == list(range(len(lengths)))
+        assert all(len(group) == 1 or len(group) * values[group].max() <= budget for group in groups)
+
+
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=9), st.integers(1, 3000))
+def test_no_other_grouping_of_similar_lengths_costs_less(lengths: list[int], budget: int) -> None:
+    values = np.array(sorted(lengths))
+
+    def cost(groups: list[np.ndarray]) -> int:
+        return sum(PASS_TOKENS + len(group) * int(values[group].max()) for group in groups)
+
+    best = math.inf
+    for cuts in itertools.product([False, True], repeat=len(values) - 1):
+        groups = np.split(np.arange(len(values)), 1 + np.flatnonzero(cuts))
+        if all(len(group) == 1 or len(group) * values[group].max() <= budget for group in groups):
+            best = min(best, cost(groups))
+    assert cost(least_padding(values, budget)) == best
 
 
 @given(st.integers(1, 100), st.integers(1, 30), st.integers(0, 5))
