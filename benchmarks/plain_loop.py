@@ -52,6 +52,7 @@ class Loop:
         torch.set_num_threads(spec["threads"])
         torch.manual_seed(spec["seed"])
         self.rng = random.Random(spec["seed"])
+        self.queue: list[int] = []
         self.tokenizer = AutoTokenizer.from_pretrained(spec["model"])
         self.model = AutoModelForCausalLM.from_pretrained(spec["model"], dtype=torch.float32)
         self.optimizer = torch.optim.AdamW(
@@ -80,7 +81,7 @@ class Loop:
 
     def iterate(self) -> dict[str, float]:
         began, worked = time.monotonic(), time.process_time()
-        chosen = self.rng.sample(range(len(self.prompts)), self.spec["groups"])
+        chosen = self.draw()
         outputs = self.llm.generate(
             [{"prompt_token_ids": self.prompts[i]} for i in chosen], self.sampling, use_tqdm=False
         )
@@ -109,6 +110,14 @@ class Loop:
             "rewards": float(rewards.mean()),
             "tokens": sum(lengths) / len(lengths),
         }
+
+    def draw(self) -> list[int]:
+        """Prompts of an iteration: all of them once, in a random order, then anew."""
+        groups = self.spec["groups"]
+        if len(self.queue) < groups:
+            self.queue += self.rng.sample(range(len(self.prompts)), len(self.prompts))
+        chosen, self.queue = self.queue[:groups], self.queue[groups:]
+        return chosen
 
     def decode(self, responses: list[list[int]]) -> list[str]:
         return self.tokenizer.batch_decode(responses, skip_special_tokens=True)

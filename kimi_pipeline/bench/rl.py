@@ -4,10 +4,16 @@ Belongs here: the work that all three do, running them in turn, the figures. Doe
 (`benchmarks/plain_loop.py`, `benchmarks/trl_grpo.py`).
 
 All start from one short SFT checkpoint and do the same work: the same prompts, k responses a prompt at temperature 1,
-float32, the same optimizer steps a sample, the same threads. The task's responses have one length, which each arm
-measures; the learning rate is low, so that it stays so. Ours is the job itself with all that it keeps: replay buffer,
-iteration checkpoints, commits to the lake, MLflow, the canary; its seconds are whole iterations, checkpoint included.
-Rounds alternate the arms, each in a process of its own; engine start and the first iterations are left out.
+float32, the same optimizer steps a sample, the same threads. The learning rate is low, so that response lengths stay what
+SFT made them; each arm reports its own. Ours is the job itself with all that it keeps: replay buffer, iteration
+checkpoints, commits to the lake, MLflow, the canary; its seconds are whole iterations, checkpoint included.
+
+There are two workloads. `long_tailed` is the one that the ratios are about, the task of the bench of partial rollouts:
+responses to a problem vary in length, and a few problems take ten times as long as most, as in reasoning. In `equal` every
+response has the same few tokens, so that nobody ever waits or pads: the easiest case for a padded batch.
+
+A round is all arms of all workloads in turn, each in a process of its own; engine start and the first iterations are left
+out. A round's arm that is finished is kept.
 """
 
 from __future__ import annotations
@@ -24,30 +30,65 @@ from pathlib import Path
 from typing import Any
 
 from kimi_pipeline.bench import toy
-from kimi_pipeline.bench.peers import BENCHMARKS, peer_python
+from kimi_pipeline.bench.cells import Cell, Study
+from kimi_pipeline.bench.peers import BENCHMARKS, REQUIREMENTS, peer_python
+from kimi_pipeline.digests import digest, file_digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.jobs import LocalLauncher
 from kimi_pipeline.profiles import Profile, load_profile
-from kimi_pipeline.stages import new_run_id
+from kimi_pipeline.rl.stage import CODE, JOB
+from kimi_pipeline.stages import code_version, new_run_id
 
 NAME = "rl"
 OURS, PLAIN, TRL = "ours", "plain", "trl"
+ARMS = (OURS, PLAIN, TRL)
+SCRIPTS = {PLAIN: "plain_loop.py", TRL: "trl_grpo.py"}
 SETTINGS = {
     "model.layers": 2,
     "model.width": 64,
     "model.heads": 4,
-    "model.window": 128,
-    "sft.clean_examples": 4000,
     "rl.prompts": 32,
     "rl.samples": 8,
-    "rl.max_tokens": 64,
     "rl.mini_steps": 4,
     "rl.learning_rate": 1e-5,
     "rl.warm_up": 0,
+    "rl.zero_stage": 0,  # one rank has nobody to share its optimizer with; the rivals' is torch's as well
 }
+LONG_TAILED, EQUAL = "long_tailed", "equal"
 PHASES = ("rollout", "reward", "train", "hand_over", "checkpoint")
+MEASURED_CODE = (
+    *CODE,
+    "kimi_pipeline.bench.rl",
+    "kimi_pipeline.bench.toy",
+    "kimi_pipeline.inference.vllm_carrier",
+    "kimi_pipeline.inference.vllm_engine",
+    "kimi_pipeline.rl.handover",
+    "kimi_pipeline.rl.master",
+    "kimi_pipeline.rl.records",
+    "kimi_pipeline.rl.recovery",
+    "kimi_pipeline.rl.segments",
+)
+
+Lists = Mapping[str, Sequence[float]]  # of one arm in one round: lists with an entry an iteration
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A task and the settings that its lengths need."""
+
+    steps: toy.Steps
+    settings: Mapping[str, Any]
+
+
+WORKLOADS = {
+    LONG_TAILED: Workload(
+        toy.long_tailed,
+        {"model.window": 512, "rl.max_tokens": 480, "sft.clean_examples": 6000, "sft.max_held_out_loss": 2.0},
+    ),
+    EQUAL: Workload(toy.fixed, {"model.window": 128, "rl.max_tokens": 64, "sft.clean_examples": 4000}),
+}
 
 
 @dataclass(frozen=True)
@@ -55,82 +96,120 @@ class Size:
     """How long is measured: `rounds` of all arms, each with `measured` iterations after `left_out` ones."""
 
     rounds: int = 5
-    left_out: int = 2
-    measured: int = 4
+    left_out: int = 1
+    measured: int = 3
 
 
 def measure(home: Home, size: Size | None = None, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Trained samples a second of the three arms, medians over rounds; ratios are medians of each round's own ratio.
 
-    `changes` are settings beside `SETTINGS`. Raises UserError where TRL's venv can't be made, and where an arm fails.
+    `changes` are settings beside those of the workloads. Raises UserError where TRL's venv can't be made, and where an arm
+    fails.
     """
     size = size or Size()
-    settings = SETTINGS | {"rl.iterations": size.left_out + size.measured} | dict(changes or {})
-    profile = load_profile("laptop", settings)
     own = Home(home.root / "bench" / NAME).prepare()
     python = {PLAIN: Path(sys.executable), TRL: peer_python(home, "trl")}
-    policy = toy.policy(own, profile, toy.fixed, new_run_id())
-    work = _work(profile, policy)
-    found: dict[str, list[dict[str, list[float]]]] = {OURS: [], PLAIN: [], TRL: []}
-    for number in range(size.rounds):
-        print(f"bench rl: round {number + 1} of {size.rounds}", file=sys.stderr, flush=True)
-        found[OURS].append(_ours(own, profile, policy))
-        found[PLAIN].append(_rival(own, python[PLAIN], "plain_loop.py", work))
-        found[TRL].append(_rival(own, python[TRL], "trl_grpo.py", work))
-    told = figures(found, profile.rl.prompts * profile.rl.samples, size.left_out)
+    study = Study(own.root / "rounds", say=lambda text: print(f"bench rl: {text}", file=sys.stderr, flush=True))
+    profiles = {
+        name: load_profile(
+            "laptop",
+            SETTINGS | dict(one.settings) | {"rl.iterations": size.left_out + size.measured} | dict(changes or {}),
+        )
+        for name, one in WORKLOADS.items()
+    }
+    cells = [
+        _cell(own, profile, python, workload, arm, number)
+        for number in range(size.rounds)
+        for workload, profile in profiles.items()
+        for arm in ARMS
+    ]
+    study.run(cells, stop_at_failure=True)
+    found: dict[str, dict[str, list[Lists]]] = {name: {arm: [] for arm in ARMS} for name in WORKLOADS}
+    for cell in cells:
+        workload, _, arm = cell.arm.partition("-")
+        found[workload][arm].append(study.look(cell).result or {})
+    rl = profiles[EQUAL].rl
+    told = {name: figures(arms, rl.prompts * rl.samples, size.left_out) for name, arms in found.items()}
+    names = ("trl_ratio", "plain_ratio", "trl_cpu_ratio", "plain_cpu_ratio", "hand_over_share")
     return {
         "name": NAME,
-        "figures": told,
+        "figures": {name: told[LONG_TAILED][name] for name in names} | told,
         "peer": "TRL GRPOTrainer, its own generation",
-        "ratio": told["trl_ratio"],
+        "ratio": told[LONG_TAILED]["trl_ratio"],
         "machine": f"{os.cpu_count()} CPU cores",
         "command": f"kimi-pipeline bench {NAME}",
     }
 
 
-def figures(
-    found: Mapping[str, Sequence[Mapping[str, Sequence[float]]]], samples: int, left_out: int
-) -> dict[str, Any]:
+def figures(found: Mapping[str, Sequence[Lists]], samples: int, left_out: int) -> dict[str, Any]:
     """What is told of the arms' rounds. `samples`: those trained on in an iteration.
 
-    `hand_over_share`: of our iteration; `phases`: seconds of ours by phase, `plain_phases` of the plain loop, medians over
-    all iterations of all rounds.
+    Ratios above 1 mean that ours was faster: by the clock, and (`..._cpu_ratio`) in CPU seconds of the process, which other
+    work on the machine disturbs less. `hand_over_share`: of our iteration; `phases`: seconds of ours by phase, `plain_phases`
+    of the plain loop, medians over all iterations of all rounds.
     """
     told: dict[str, Any] = {}
+    for rival in (TRL, PLAIN):
+        told[f"{rival}_ratio"] = round(_ratio(found, rival, "seconds", left_out), 3)
+        told[f"{rival}_cpu_ratio"] = round(_ratio(found, rival, "cpu_seconds", left_out), 3)
+    phases, plain_phases = (_phases(found[arm], left_out) for arm in (OURS, PLAIN))
+    told["hand_over_share"] = round(phases["hand_over"] / phases["seconds"], 4)
     for arm, rounds in found.items():
-        speeds = [samples / seconds for seconds in _seconds(rounds, left_out)]
+        speeds = [samples / seconds for seconds in _means(rounds, "seconds", left_out)]
         told[arm] = {
             "samples_per_second": round(statistics.median(speeds), 1),
             "rounds": [round(speed, 1) for speed in speeds],
-            "tokens_a_response": round(_median(rounds, "tokens", left_out), 2),
-            "reward": round(_median(rounds, "rewards", left_out), 3),
+            "cpu_seconds": round(statistics.median(_means(rounds, "cpu_seconds", left_out)), 3),
+            "tokens_a_response": round(statistics.mean(_means(rounds, "tokens", left_out)), 2),
+            "reward": round(statistics.mean(_means(rounds, "rewards", left_out)), 3),
         }
-    told["samples_per_second"] = told[OURS]["samples_per_second"]
-    told["trl_ratio"] = round(_ratio(found, TRL, left_out), 3)
-    told["plain_ratio"] = round(_ratio(found, PLAIN, left_out), 3)
-    told["phases"] = _phases(found[OURS], left_out)
-    told["plain_phases"] = _phases(found[PLAIN], left_out)
-    told["hand_over_share"] = round(told["phases"]["hand_over"] / told["phases"]["seconds"], 4)
-    return told
+    return told | {"phases": phases, "plain_phases": plain_phases}
 
 
-def _phases(rounds: Sequence[Mapping[str, Sequence[float]]], left_out: int) -> dict[str, float]:
+def _phases(rounds: Sequence[Lists], left_out: int) -> dict[str, float]:
     names = [name for name in (*PHASES, "seconds") if name in rounds[0]]
-    return {name: round(_median(rounds, name, left_out), 4) for name in names}
+    return {
+        name: round(statistics.median(value for one in rounds for value in one[name][left_out:]), 4) for name in names
+    }
 
 
-def _seconds(rounds: Sequence[Mapping[str, Sequence[float]]], left_out: int) -> list[float]:
-    """Seconds of an iteration, the mean of each round."""
-    return [statistics.mean(one["seconds"][left_out:]) for one in rounds]
+def _means(rounds: Sequence[Lists], name: str, left_out: int) -> list[float]:
+    """Of an iteration, the mean of each round."""
+    return [statistics.mean(one[name][left_out:]) for one in rounds]
 
 
-def _ratio(found: Mapping[str, Sequence[Mapping[str, Sequence[float]]]], rival: str, left_out: int) -> float:
-    pairs = zip(_seconds(found[OURS], left_out), _seconds(found[rival], left_out), strict=True)
+def _ratio(found: Mapping[str, Sequence[Lists]], rival: str, name: str, left_out: int) -> float:
+    pairs = zip(_means(found[OURS], name, left_out), _means(found[rival], name, left_out), strict=True)
     return statistics.median(theirs / ours for ours, theirs in pairs)
 
 
-def _median(rounds: Sequence[Mapping[str, Sequence[float]]], name: str, left_out: int) -> float:
-    return statistics.median(value for one in rounds for value in one[name][left_out:])
+# -- running the arms -------------------------------------------------------------------------------------------
+
+
+def _cell(own: Home, profile: Profile, python: Mapping[str, Path], workload: str, arm: str, number: int) -> Cell:
+    """An arm in a round, whose number is also its seed; all rounds start from the workload's one checkpoint."""
+    seeded = profile.with_changes({"seed": number})
+    inputs = {"settings": digest(seeded.settings()), "code": _code(arm)}
+
+    def base() -> dict[str, str]:
+        return toy.policy(own, profile, WORKLOADS[workload].steps, new_run_id())
+
+    def prepare() -> None:
+        base()
+
+    def work() -> dict[str, Any]:
+        if arm == OURS:
+            return _ours(own, seeded, base())
+        return _rival(own, python[arm], SCRIPTS[arm], _work(seeded, base()))
+
+    return Cell(f"{workload}-{arm}", number, inputs=lambda: inputs, work=work, prepare=prepare)
+
+
+def _code(arm: str) -> str:
+    if arm == OURS:
+        return code_version(MEASURED_CODE)
+    pinned = [file_digest(REQUIREMENTS / "trl.txt")] if arm == TRL else []
+    return digest([file_digest(BENCHMARKS / SCRIPTS[arm]), *pinned])
 
 
 def _work(profile: Profile, policy: Mapping[str, str]) -> dict[str, Any]:
@@ -166,7 +245,7 @@ def _ours(own: Home, profile: Profile, policy: Mapping[str, str]) -> dict[str, l
     shutil.rmtree(root, ignore_errors=True)
     home = Home(root).prepare()
     result = LocalLauncher(home.jobs).run(
-        "kimi_pipeline.rl.loop",
+        JOB,
         {
             "home": str(home.root),
             "profile": profile.settings(),
@@ -179,9 +258,8 @@ def _ours(own: Home, profile: Profile, policy: Mapping[str, str]) -> dict[str, l
     curves = result["curves"]
     if any(point["steps"] != profile.rl.mini_steps for point in curves):
         raise UserError("bench rl: ours took fewer optimizer steps than the rivals: raise rl.prompts")
-    named = {"rewards": "reward", "tokens": "tokens_mean", "seconds": "seconds"} | {
-        name: f"seconds_{name}" for name in PHASES
-    }
+    named = {"rewards": "reward", "tokens": "tokens_mean", "seconds": "seconds", "cpu_seconds": "cpu_seconds"}
+    named |= {name: f"seconds_{name}" for name in PHASES}
     return {name: [point[column] for point in curves] for name, column in named.items()}
 
 

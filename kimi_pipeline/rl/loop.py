@@ -238,7 +238,7 @@ class _Loop:
     def iterate(self) -> None:
         """Rollout and reward, training, hand-over with its canary, checkpoint [2.6.1]."""
         number = self.progress.iteration + 1
-        began, steps = time.monotonic(), self.carrier.steps
+        began, worked, steps = time.monotonic(), time.process_time(), self.carrier.steps
         self.phases.begin(number)
         complete, growing = self._roll(number)
         steps = self.carrier.steps - steps
@@ -261,7 +261,8 @@ class _Loop:
         figures = self._figures(complete, growing, learned, gap, steps)
         figures["seconds"] = time.monotonic() - began
         self._save(complete, growing, learned, figures)
-        figures |= {"seconds": time.monotonic() - began, "seconds_checkpoint": self.phases.seconds["checkpoint"]}
+        figures |= {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - worked}
+        figures["seconds_checkpoint"] = self.phases.seconds["checkpoint"]
         if self.master is not None:
             self.progress.curves[-1] = self.progress.curves[-1] | figures  # another one: the first is being written
             self.master.tell(number, figures)

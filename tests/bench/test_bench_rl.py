@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,8 @@ FORM = {"name", "figures", "peer", "ratio", "machine", "command"}
 
 def made_up(seconds: list[float], **phases: float) -> dict[str, list[float]]:
     count = len(seconds)
-    return {"seconds": seconds, "rewards": [0.5] * count, "tokens": [55.0] * count} | {
+    cpu = [2 * value for value in seconds]
+    return {"seconds": seconds, "cpu_seconds": cpu, "rewards": [0.5] * count, "tokens": [55.0] * count} | {
         name: [value] * count for name, value in phases.items()
     }
 
@@ -29,12 +31,13 @@ def test_ratios_are_medians_of_each_round_and_leave_the_warm_up_out() -> None:
     ours = [made_up([9.0, 1.0, 3.0], hand_over=0.1), made_up([9.0, 4.0, 4.0], hand_over=0.1), made_up([9.0, 1.0, 1.0])]
     plain = [made_up([0.1, 1.0, 1.0]), made_up([0.1, 2.0, 2.0]), made_up([0.1, 3.0, 3.0])]
     trl = [made_up([0.1, 8.0, 8.0]), made_up([0.1, 8.0, 8.0]), made_up([0.1, 8.0, 8.0])]
-    ours[2]["hand_over"] = [0.1] * 3
+    ours[2] |= {"hand_over": [0.1] * 3, "cpu_seconds": [9.0, 1.0, 1.0]}
     found = {rl.OURS: ours, rl.PLAIN: plain, rl.TRL: trl}
     told = rl.figures(found, samples=16, left_out=1)
     assert told["plain_ratio"] == 0.5  # of 1/2, 2/4 and 3/1
     assert told["trl_ratio"] == 4.0  # of 8/2, 8/4 and 8/1
-    assert told["ours"]["rounds"] == [8.0, 4.0, 16.0] and told["samples_per_second"] == 8.0
+    assert told["trl_cpu_ratio"] == 4.0 and told["plain_cpu_ratio"] == 0.5  # of 16/4, 16/8, 16/1; of 2/4, 4/8, 6/1
+    assert told["ours"]["rounds"] == [8.0, 4.0, 16.0] and told["ours"]["samples_per_second"] == 8.0
     assert told["hand_over_share"] == pytest.approx(0.1 / 2.0)  # the medians over iterations: 0.1 s of 1, 3, 4, 4, 1, 1
 
 
@@ -82,7 +85,7 @@ def test_a_peer_that_nobody_pinned_is_refused(home: Home) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_all_three_arms_do_the_same_work(home: Home) -> None:
+def test_all_three_arms_do_the_same_work(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """One round on a small model: no figure of speed is asked for, only that each arm did what it says."""
     if os.environ.get("KIMI_TEST_PEERS") != "1":
         pytest.skip("KIMI_TEST_PEERS=1 makes the peers' venv (minutes): left to `make bench`")
@@ -96,19 +99,30 @@ def test_all_three_arms_do_the_same_work(home: Home) -> None:
         "rl.samples": 8,
         "rl.mini_steps": 2,
         "sft.clean_examples": 1500,
+        "sft.max_held_out_loss": 5.0,
         "inference.kv_cache_gib": 0.25,
     }
     found = rl.measure(home, rl.Size(rounds=1, left_out=1, measured=2), small)
     assert found.keys() == FORM and json.loads(json.dumps(found)) == found
     figures = found["figures"]
-    speeds = {arm: figures[arm]["samples_per_second"] for arm in (rl.OURS, rl.PLAIN, rl.TRL)}
-    assert all(speed > 0 for speed in speeds.values())
-    assert found["ratio"] == pytest.approx(speeds["ours"] / speeds["trl"], rel=0.05)
-    assert figures["plain_ratio"] == pytest.approx(speeds["ours"] / speeds["plain"], rel=0.05)
-    lengths = [figures[arm]["tokens_a_response"] for arm in (rl.OURS, rl.PLAIN, rl.TRL)]
+    assert found["ratio"] == figures["trl_ratio"] == figures["long_tailed"]["trl_ratio"]
+    for workload in rl.WORKLOADS:
+        told = figures[workload]
+        speeds = {arm: told[arm]["samples_per_second"] for arm in rl.ARMS}
+        assert all(speed > 0 for speed in speeds.values())
+        assert told["trl_ratio"] == pytest.approx(speeds["ours"] / speeds["trl"], rel=0.05)
+        assert told["plain_ratio"] == pytest.approx(speeds["ours"] / speeds["plain"], rel=0.05)
+        assert all(told[arm]["cpu_seconds"] > 0 and 0 < told[arm]["reward"] < 1 for arm in rl.ARMS)
+        assert {"rollout", "train", "hand_over", "checkpoint", "seconds"} <= told["phases"].keys()
+    lengths = [figures["equal"][arm]["tokens_a_response"] for arm in rl.ARMS]
     assert max(lengths) - min(lengths) < 1
-    assert all(0 < figures[arm]["reward"] < 1 for arm in (rl.OURS, rl.PLAIN, rl.TRL))
-    assert {"rollout", "train", "hand_over", "checkpoint", "seconds"} <= figures["phases"].keys()
+
+    def measured_again(*_: Any, **__: Any) -> None:
+        raise AssertionError("a finished arm was measured again")
+
+    monkeypatch.setattr(rl, "_ours", measured_again)
+    monkeypatch.setattr(rl, "_rival", measured_again)
+    assert rl.measure(home, rl.Size(rounds=1, left_out=1, measured=2), small)["figures"] == figures
 
 
 def test_the_rivals_know_nothing_of_the_project() -> None:
