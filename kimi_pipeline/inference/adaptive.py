@@ -138,8 +138,9 @@ class _Sheet:
                 wrong += share * self._turns[state]
                 continue
             n, right = state
-            for right, part in ((right + 1, self._rises[state]), (right, 1 - self._rises[state])):
-                reached[n + 1, right] = reached.get((n + 1, right), 0.0) + share * part
+            rises = self._rises[state]
+            for after, part in ((right + 1, rises), (right, 1 - rises)):
+                reached[n + 1, after] = reached.get((n + 1, after), 0.0) + share * part
         return wrong
 
 

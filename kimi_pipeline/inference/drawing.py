@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.inference.adaptive import StoppingRule
 from kimi_pipeline.inference.plans import PROBLEM_COLUMNS
 from kimi_pipeline.inference.request import PURPOSES
 from kimi_pipeline.inference.templates import Format
@@ -37,7 +38,9 @@ class SamplingPass:
 
     `problems` is an Arrow table with at least the columns problem_id, prompt, answer, answer_kind. `checkpoint` is the
     digest that samples are stored under, `folder` its weights (None with the endpoint carrier). `samples` is the number
-    of answers a problem, or the most guesses where `stop_at_first_correct`. `seed` is the run seed; None: the profile's.
+    of answers a problem, or the most of them where a problem stops at its first right answer (`stop_at_first_correct`)
+    or by a rule (`stopping`; a column `group` of the problems says which are alike). `seed` is the run seed; None: the
+    profile's.
     """
 
     purpose: str
@@ -50,6 +53,7 @@ class SamplingPass:
     max_tokens: int
     samples: int
     stop_at_first_correct: bool = False
+    stopping: StoppingRule | None = None
     seed: int | None = None
     top_p: float = 1.0
 
@@ -63,11 +67,14 @@ class Counts:
     """What a drawing did. `drawn` and `committed_tokens` are of this run alone; `reused` were committed before.
 
     `errors`: samples without an answer after all retries, by kind of error; nothing is stored of them, the next run asks
-    again. `excluded` were stored without a verdict, for good. `not_needed`: guesses after the first right one.
+    again. `excluded` were stored without a verdict, for good. `imported` were made elsewhere and count as drawn.
+    `not_needed`: after the first right guess, or by the stopping rule. `over_budget`: wanted, but beyond the budget.
     """
 
     drawn: int = 0
     reused: int = 0
+    imported: int = 0
+    over_budget: int = 0
     excluded: int = 0
     not_needed: int = 0
     committed_tokens: int = 0
@@ -91,7 +98,7 @@ def endpoint_checkpoint(settings: Inference) -> str:
     return digest({"endpoint_model": settings.endpoint_model})
 
 
-def build_spec(context: Context, passes: Sequence[SamplingPass]) -> dict[str, Any]:
+def build_spec(context: Context, passes: Sequence[SamplingPass], token_budget: int | None = None) -> dict[str, Any]:
     """The job's spec; each pass's problems are written as a parquet file under the home's jobs folder."""
     folder = context.home.jobs / f"problems-{uuid.uuid4().hex[:12]}"
     folder.mkdir(parents=True)
@@ -100,7 +107,8 @@ def build_spec(context: Context, passes: Sequence[SamplingPass]) -> dict[str, An
     for number, one in enumerate(passes):
         if id(one.problems) not in written:
             path = folder / f"{number}.parquet"
-            pq.write_table(one.problems.select(list(PROBLEM_COLUMNS)), path)
+            columns = [*PROBLEM_COLUMNS, *(["group"] if "group" in one.problems.column_names else [])]
+            pq.write_table(one.problems.select(columns), path)
             written[id(one.problems)] = path
         entries.append(
             {
@@ -113,6 +121,7 @@ def build_spec(context: Context, passes: Sequence[SamplingPass]) -> dict[str, An
                 "max_tokens": one.max_tokens,
                 "samples": one.samples,
                 "stop_at_first_correct": one.stop_at_first_correct,
+                "stopping": one.stopping.as_spec() if one.stopping else None,
                 "seed": context.profile.seed if one.seed is None else one.seed,
                 "problems": str(written[id(one.problems)]),
             }
@@ -122,16 +131,19 @@ def build_spec(context: Context, passes: Sequence[SamplingPass]) -> dict[str, An
         "profile": context.profile.settings(),
         "run_id": context.run_id,
         "passes": entries,
+        "token_budget": token_budget,
     }
 
 
-def draw(context: Context, passes: Sequence[SamplingPass]) -> Counts:
+def draw(context: Context, passes: Sequence[SamplingPass], *, token_budget: int | None = None) -> Counts:
     """Draw what is missing of the passes and commit it; samples that are committed already are never drawn again.
+
+    `token_budget` bounds the output tokens of this drawing; the problems' order says what comes first.
 
     Raises UserError where the job refuses its input (no such folder, an endpoint that answers 401), and where more
     than `MOST_EXCLUDED` of the samples got no answer after all retries (fewer are excluded and told).
     """
-    counts = Counts(**context.launcher.run(JOB, build_spec(context, passes)))
+    counts = Counts(**context.launcher.run(JOB, build_spec(context, passes, token_budget)))
     reasons = ", ".join(f"{kind} ({number})" for kind, number in (counts.errors or {}).items())
     if counts.failed > MOST_EXCLUDED * (counts.failed + counts.drawn + counts.reused):
         raise UserError(

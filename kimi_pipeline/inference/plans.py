@@ -1,20 +1,25 @@
 """Plans: which samples of which problems are wanted, in which order, and when a problem needs no more.
 
-Belongs here: `Plan` (fixed number a problem, or guesses until the first right one), what is missing beside what is
-committed. Does not belong here: who answers (carriers), commits (`store.py`), the job around it (`sampling_job.py`).
+Belongs here: `Plan` (a fixed number a problem, or guesses until the first right one, or as many as a stopping rule asks
+for), what is missing beside what is committed. Does not belong here: the stopping rule (`adaptive.py`), who answers
+(carriers), commits (`store.py`), the job around it (`sampling_job.py`).
 
 Guesses [2.1]: a problem is asked once a round and leaves at its first right answer. An answer without a verdict (an
 infrastructure error) is never a wrong guess: a retryable one is asked again, and when it still fails it is excluded.
+
+Imported samples (answers that were made elsewhere, `importing.py`) count as the first of the wanted ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from kimi_pipeline.inference.adaptive import State, StoppingRule
 from kimi_pipeline.inference.request import SampleRequest, Sampling
 from kimi_pipeline.inference.store import Recorded
 from kimi_pipeline.inference.templates import TEMPLATES, Format
@@ -26,27 +31,33 @@ ASKED_AT_MOST = 2  # times a retryable error is asked in one run, beyond the ret
 
 @dataclass(frozen=True, slots=True)
 class AskedProblem:
-    """A problem as sampling needs it: what to ask and what the answer is held against."""
+    """A problem as sampling needs it: what to ask and what the answer is held against.
+
+    Problems of one `group` are expected to have similar pass rates: a stopping rule learns from one for the others.
+    """
 
     problem_id: str
     prompt: str
     reference: Reference
+    group: str = ""
 
 
 def read_problems(path: Path) -> list[AskedProblem]:
-    """The problems of a parquet file with the columns `PROBLEM_COLUMNS`; a repeated problem counts once."""
-    rows = pq.read_table(path, columns=list(PROBLEM_COLUMNS)).to_pylist()
+    """The problems of a parquet file with the columns `PROBLEM_COLUMNS`, and `group` where it has one, in the file's
+    order; a repeated problem counts once."""
+    rows = pq.read_table(path).to_pylist()
     found: dict[str, AskedProblem] = {}
     for row in rows:
         key = row["problem_id"]
-        found.setdefault(key, AskedProblem(key, row["prompt"], Reference(key, row["answer"], row["answer_kind"])))
+        reference = Reference(key, row["answer"], row["answer_kind"])
+        found.setdefault(key, AskedProblem(key, row["prompt"], reference, row.get("group") or ""))
     return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a pass asks of each problem. `samples` is the number of answers, or the most guesses where
-    `stop_at_first_correct`."""
+    """What a pass asks of each problem. `samples` is the number of answers, or the most of them where a problem stops
+    earlier: at its first right answer (`stop_at_first_correct`), or by the `stopping` rule (whose total it is)."""
 
     purpose: str
     checkpoint: str
@@ -56,6 +67,7 @@ class Ask:
     samples: int
     run_seed: int
     stop_at_first_correct: bool = False
+    stopping: StoppingRule | None = None
 
     @property
     def template_id(self) -> str:
@@ -80,14 +92,26 @@ class Plan:
     """The samples of one pass: what is still missing, round by round.
 
     `next_round()` gives the requests to ask now (none: the plan is done); each of them must come back by `record`
-    before the next round. `total` counts samples, those that a stop makes needless included in `done`.
+    before the next round. `total` counts samples, those that a stop makes needless included in `done`. `imported` holds
+    the verdicts of a problem's imported samples, in their order.
     """
 
-    def __init__(self, ask: Ask, problems: Sequence[AskedProblem], committed: Mapping[str, Recorded]) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        problems: Sequence[AskedProblem],
+        committed: Mapping[str, Recorded],
+        imported: Mapping[str, Sequence[Status]] | None = None,
+    ) -> None:
         self.ask = ask
         self.problems = {problem.problem_id: problem for problem in problems}
         self.total = ask.samples * len(self.problems)
         self.reused: dict[str, Recorded] = {}
+        self.imported = 0
+        self._given = imported or {}
+        self._statuses: dict[str, dict[int, Status]] = defaultdict(dict)
+        self._open = set(self.problems)  # by the stopping rule
+        self._round = 0
         self._missing: dict[str, dict[str, SampleRequest]] = {}
         self._asked: dict[str, int] = {}
         self._failed: dict[str, str] = {}
@@ -96,12 +120,16 @@ class Plan:
 
     def _plan(self, problem: AskedProblem, committed: Mapping[str, Recorded]) -> None:
         missing: dict[str, SampleRequest] = {}
-        solved = False
-        for index in range(self.ask.samples):
+        given = self._given.get(problem.problem_id, ())[: self.ask.samples]
+        self.imported += len(given)
+        self._statuses[problem.problem_id] |= dict(enumerate(given))
+        solved = Status.CORRECT in given
+        for index in range(len(given), self.ask.samples):
             request = self.ask.request(problem, index)
             sample_id = request.sample_id
             if known := committed.get(sample_id):
                 self.reused[sample_id] = known
+                self._statuses[problem.problem_id][index] = known.status
                 solved = solved or known.status is Status.CORRECT
             else:
                 missing[sample_id] = request
@@ -123,10 +151,51 @@ class Plan:
         return dict(self._failed)
 
     def next_round(self) -> list[SampleRequest]:
-        """All missing requests; where the first right answer stops a problem, the first one of each problem."""
+        """All missing requests; where the first right answer stops a problem, the first one of each problem; under a
+        stopping rule those up to the round's number of samples, of the problems that go on."""
+        if self.ask.stopping is not None:
+            return self._adaptive_round(self.ask.stopping)
         if not self.ask.stop_at_first_correct:
             return [request for requests in self._missing.values() for request in requests.values()]
         return [next(iter(requests.values())) for requests in self._missing.values()]
+
+    def _adaptive_round(self, rule: StoppingRule) -> list[SampleRequest]:
+        """The rounds from the first one on, as the samples that are there decide them: a run that was killed in one goes
+        on in it."""
+        while self._round < len(rule.bounds) and self._open:
+            bound = rule.bounds[self._round]
+            if asked := self._up_to(bound):
+                return asked
+            self._close(self._stopped(rule, bound))
+            self._round += 1
+        self._close(set(self._open))
+        return []
+
+    def _up_to(self, bound: int) -> list[SampleRequest]:
+        return [
+            request
+            for problem_id in self.problems
+            if problem_id in self._open
+            for request in self._missing.get(problem_id, {}).values()
+            if request.sample_index < bound
+        ]
+
+    def _stopped(self, rule: StoppingRule, bound: int) -> set[str]:
+        """The problems that need no more, by what the first `bound` samples of each say (of a stopped one, what it has)."""
+        states: dict[str, State] = {}
+        tallies: dict[str, Counter[State]] = defaultdict(Counter)
+        for problem_id, problem in self.problems.items():
+            found = [status for index, status in self._statuses[problem_id].items() if index < bound]
+            right, excluded = found.count(Status.CORRECT), found.count(Status.INFRASTRUCTURE_ERROR)
+            states[problem_id] = (len(found) - excluded, right)
+            tallies[problem.group][states[problem_id]] += 1
+        stops = rule.stops(tallies)
+        return {one for one in self._open if (self.problems[one].group, states[one]) in stops}
+
+    def _close(self, problem_ids: Collection[str]) -> None:
+        for problem_id in problem_ids:
+            self._open.discard(problem_id)
+            self._missing.pop(problem_id, None)
 
     def record(self, request: SampleRequest, status: Status, error: str | None = None, retryable: bool = False) -> None:
         """Take what became of a request. `retryable`: there is no answer and nothing was stored."""
@@ -137,6 +206,8 @@ class Plan:
             if self._asked[sample_id] < ASKED_AT_MOST:
                 return
             self._failed[sample_id] = error or "unknown error"
+        else:
+            self._statuses[problem_id][request.sample_index] = status
         del requests[sample_id]
         if not requests or (status is Status.CORRECT and self.ask.stop_at_first_correct):
             del self._missing[problem_id]

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from kimi_pipeline.digests import digest, request_seed
 
-PURPOSES = ("difficulty", "guess", "sft", "rollout", "evaluation")
+PURPOSES = ("difficulty", "guess", "sft", "rollout", "evaluation", "imported")
 
 
 @dataclass(frozen=True, slots=True)

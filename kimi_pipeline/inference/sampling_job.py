@@ -4,8 +4,8 @@ Belongs here: the job around plans, carrier, verdicts and commits; which carrier
 here: any of those parts. With the endpoint carrier neither torch nor vLLM is imported.
 
 The spec: `{"home", "profile", "run_id", "passes": [{"purpose", "checkpoint": {"digest", "folder"}, "template",
-"format", "temperature", "top_p", "max_tokens", "samples", "stop_at_first_correct", "seed", "problems"}]}`; `drawing.py`
-writes it. No engine starts where nothing is missing.
+"format", "temperature", "top_p", "max_tokens", "samples", "stop_at_first_correct", "stopping", "seed", "problems"}],
+"token_budget"}`; `drawing.py` writes it. No engine starts where nothing is missing.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from kimi_pipeline.digests import digest
 from kimi_pipeline.home import Home
+from kimi_pipeline.inference.adaptive import StoppingRule
+from kimi_pipeline.inference.budget import TokenBudget
 from kimi_pipeline.inference.drawing import Counts, as_result
 from kimi_pipeline.inference.plans import Ask, Plan, read_problems
-from kimi_pipeline.inference.request import Carrier, Sampling, error_code
+from kimi_pipeline.inference.request import Carrier, SampleRequest, Sampling, error_code
 from kimi_pipeline.inference.store import Committer, SampleStore, judge, sample_row
 from kimi_pipeline.jobs import Report, job_main
 from kimi_pipeline.lake import Lake
@@ -53,6 +56,7 @@ class Pass:
             samples=values["samples"],
             run_seed=values["seed"],
             stop_at_first_correct=values.get("stop_at_first_correct", False),
+            stopping=StoppingRule.parse(rule) if (rule := values.get("stopping")) else None,
         )
         folder = checkpoint.get("folder")
         return cls(ask, Path(folder) if folder else None, Path(values["problems"]))
@@ -105,6 +109,7 @@ class Drawing:
     committer: Committer
     reward: Reward
     report: Report
+    budget: TokenBudget
     tokens: int = 0
     cost: float = 0.0
     excluded: int = 0
@@ -112,15 +117,19 @@ class Drawing:
     started: float = field(default_factory=time.monotonic)
 
     def run(self, carrier: Callable[[], Carrier], plans: Sequence[Plan]) -> None:
-        """Ask for rounds until no plan of a checkpoint misses a sample; an engine starts only where one does."""
+        """Ask for rounds until no plan of a checkpoint misses a sample, or the budget has no room for one more; an engine
+        starts only where there is something to ask."""
         while True:
             owners = {request.sample_id: (request, plan) for plan in plans for request in plan.next_round()}
-            if not owners:
+            requests = self._affordable([request for request, _ in owners.values()])
+            first = next(requests, None)
+            if first is None:
                 break
             answering = carrier()
             self.started = time.monotonic() if not self.tokens else self.started
-            for completion in answering.generate(request for request, _ in owners.values()):
+            for completion in answering.generate(chain([first], requests)):
                 request, plan = owners[completion.request.sample_id]
+                self.budget.pay(request.sampling.max_tokens, completion.completion_tokens)
                 verdict = judge(completion, plan.problems[request.problem_id].reference, self.reward)
                 if not completion.retryable and self.committer.add(sample_row(completion, verdict, answering.name)):
                     self.tokens += completion.completion_tokens
@@ -130,6 +139,13 @@ class Drawing:
                 self.tell()
         for plan in plans:
             self.failed.update(error_code(error) for error in plan.errors.values())
+
+    def _affordable(self, requests: Sequence[SampleRequest]) -> Iterator[SampleRequest]:
+        """The requests in their order, for as long as the budget has room for the longest answer."""
+        for request in requests:
+            if not self.budget.reserve(request.sampling.max_tokens):
+                return
+            yield request
 
     def tell(self) -> None:
         rate = self.tokens / max(time.monotonic() - self.started, 1e-3)
@@ -163,12 +179,12 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     require_distinct(passes)
     store = SampleStore(Lake(home.lake))
     with exclusive(home, passes, report):
-        return as_result(_draw(profile, store, passes, spec["run_id"], report))
+        return as_result(_draw(profile, store, passes, spec["run_id"], report, TokenBudget(spec.get("token_budget"))))
 
 
 def require_distinct(passes: Sequence[Pass]) -> None:
     """Raises ValueError where two passes would ask for the same samples: which of them gets the answer?"""
-    asks = Counter(replace(one.ask, samples=0, stop_at_first_correct=False) for one in passes)
+    asks = Counter(replace(one.ask, samples=0, stop_at_first_correct=False, stopping=None) for one in passes)
     if twice := [ask for ask, times in asks.items() if times > 1]:
         raise ValueError(f"several passes ask for the same samples, merge their problems: {twice[0]}")
 
@@ -181,19 +197,27 @@ def by_folder(planned: Sequence[tuple[Pass, Plan]]) -> dict[Path | None, list[Pl
     return groups
 
 
-def _draw(profile: Profile, store: SampleStore, passes: Sequence[Pass], run_id: str, report: Report) -> Counts:
+def _draw(
+    profile: Profile, store: SampleStore, passes: Sequence[Pass], run_id: str, report: Report, budget: TokenBudget
+) -> Counts:
     started = time.monotonic()
     committed = {
         purpose: store.recorded(purpose, {one.ask.checkpoint for one in passes if one.ask.purpose == purpose})
         for purpose in sorted({one.ask.purpose for one in passes})
     }
-    planned = [(one, Plan(one.ask, read_problems(one.problems), committed[one.ask.purpose])) for one in passes]
+    planned = [
+        (one, Plan(one.ask, read_problems(one.problems), committed[one.ask.purpose], _imported(store, one.ask)))
+        for one in passes
+    ]
     plans = [plan for _, plan in planned]
     missing, reused = sum(plan.missing for plan in plans), sum(len(plan.reused) for plan in plans)
+    imported = sum(plan.imported for plan in plans)
     purposes = " and ".join(sorted(committed))
-    report.info(f"{purposes}: {reused} samples are committed, at most {missing} to draw")
+    taken = f"{imported} imported, " if imported else ""
+    report.info(f"{purposes}: {reused} samples are committed, {taken}at most {missing} to draw")
     if not missing:
-        return Counts(reused=reused, errors={}, not_needed=sum(plan.total for plan in plans) - reused)
+        needless = sum(plan.total for plan in plans) - reused - imported
+        return Counts(reused=reused, imported=imported, errors={}, not_needed=needless)
     carriers = Carriers(profile)
     limits = profile.limits
     try:
@@ -204,24 +228,33 @@ def _draw(profile: Profile, store: SampleStore, passes: Sequence[Pass], run_id: 
             seconds=limits.commit_seconds,
             samples=limits.commit_samples,
         ) as committer:
-            drawing = Drawing(plans, committer, MathReward(), report)
+            drawing = Drawing(plans, committer, MathReward(), report, budget)
             # Passes of one checkpoint draw together: the engine never idles on the last answers of one of them.
             for folder, group in by_folder(planned).items():
                 drawing.run(partial(carriers.serving, folder), group)
     finally:
         carriers.close()
-    drawn, failed = committer.committed, sum(drawing.failed.values())
+    drawn, failed, left = committer.committed, sum(drawing.failed.values()), sum(plan.missing for plan in plans)
     return Counts(
         drawn=drawn,
         reused=reused,
+        imported=imported,
         excluded=drawing.excluded,
-        not_needed=sum(plan.total for plan in plans) - reused - drawn - failed,
+        over_budget=left,
+        not_needed=sum(plan.total for plan in plans) - reused - imported - drawn - failed - left,
         committed_tokens=committer.committed_tokens,
         cost=drawing.cost,
         seconds=time.monotonic() - started,
         engine_seconds=carriers.seconds,
         errors=dict(drawing.failed),
     )
+
+
+def _imported(store: SampleStore, ask: Ask) -> dict[str, list[Status]]:
+    """Verdicts of imported samples that count for a pass: answers with reasoning alone can have been made elsewhere."""
+    if ask.purpose != "difficulty":
+        return {}
+    return store.imported(ask.checkpoint, ask.template_id, ask.sampling)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
 from kimi_pipeline import tables
-from kimi_pipeline.inference.request import Completion, error_code
+from kimi_pipeline.inference.request import Completion, Sampling, error_code
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Reward, Status
 
+CUT = "cut"  # status_reason of an answer that max_tokens cut off
 COMMIT_MARGIN = 0.8  # share of the promised seconds after which a commit begins: the rest is for the commit itself
 
 
@@ -54,14 +55,31 @@ class SampleStore:
             )
         }
 
+    def imported(self, checkpoint: str, template: str, sampling: Sampling) -> dict[str, list[Status]]:
+        """The verdicts of samples that were made elsewhere under the same conditions, a problem, in their order."""
+        rows = self.lake.rows(
+            """
+            select problem_id, status from samples
+            where purpose = 'imported' and checkpoint = ? and template = ? and temperature = ? and max_tokens = ?
+            order by problem_id, sample_index
+            """,
+            [checkpoint, template, sampling.temperature, sampling.max_tokens],
+        )
+        found: dict[str, list[Status]] = {}
+        for row in rows:
+            found.setdefault(row["problem_id"], []).append(Status(row["status"]))
+        return found
+
 
 def judge(completion: Completion, reference: Reference, reward: Reward) -> Breakdown:
-    """The verdict of one completion. An answer that never came has none: it is excluded, not wrong."""
+    """The verdict of one completion. An answer that never came has none: it is excluded, not wrong. One that was cut
+    before its end says so in its reason."""
     if completion.finish_reason == "error":
         reason = error_code(completion.error or "unknown")
         return Breakdown(Status.INFRASTRUCTURE_ERROR, None, reason=reason, rule_version=reward.version)
     response = Response(completion.text, completion.completion_tokens, completion.finish_reason == "stop")
-    return reward.score(reference, [response])[0]
+    verdict = reward.score(reference, [response])[0]
+    return replace(verdict, reason=verdict.reason or CUT) if completion.finish_reason == "length" else verdict
 
 
 def sample_row(completion: Completion, verdict: Breakdown, carrier: str) -> dict[str, Any]:
