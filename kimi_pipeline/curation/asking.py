@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from kimi_pipeline.curation.corrections import with_corrections
 from kimi_pipeline.curation.scope import fit_problems
+from kimi_pipeline.inference.adaptive import StoppingRule
 from kimi_pipeline.inference.drawing import Counts, SamplingPass, draw
 from kimi_pipeline.inference.templates import TEMPLATES, Format
 from kimi_pipeline.rewards.contract import Status
@@ -35,13 +38,15 @@ class Asked:
     problems: pa.Table
     checkpoint: str
     template: str
-    key: list[Any]
+    key: dict[str, Any]
     drawn: Counts
+    adaptive: bool = False
 
     def figures(self) -> dict[str, Any]:
         return {
             "samples_drawn": self.drawn.drawn,
             "samples_reused": self.drawn.reused,
+            **({"samples_imported": self.drawn.imported} if self.drawn.imported else {}),
             "seconds": round(self.drawn.seconds, 1),
         }
 
@@ -55,10 +60,12 @@ def ask(
     max_tokens: int,
     samples: int,
     stop_at_first_correct: bool = False,
+    stopping: StoppingRule | None = None,
+    constrained: bool = False,
 ) -> Asked:
     """Draw what is missing. Raises UserError as `inference.drawing.draw` does."""
     checkpoint = require_outcome(SFT_CHECKPOINT, context).outputs
-    problems = fit_problems(context)
+    problems = grouped(with_corrections(context.lake, fit_problems(context)))
     template = context.profile.curation.template
     drawn = draw(
         context,
@@ -74,9 +81,23 @@ def ask(
                 max_tokens=max_tokens,
                 samples=samples,
                 stop_at_first_correct=stop_at_first_correct,
+                stopping=stopping,
+                constrained=constrained,
             )
         ],
     )
-    named = TEMPLATES[template].id(format)
-    key = [checkpoint["digest"], named, temperature, max_tokens, samples]
-    return Asked(problems, checkpoint["digest"], named, key, drawn)
+    named = TEMPLATES[template].id(format, constrained)
+    key = {
+        "checkpoint": checkpoint["digest"],
+        "template": named,
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+        "samples": samples,
+    }
+    return Asked(problems, checkpoint["digest"], named, key, drawn, stopping is not None)
+
+
+def grouped(problems: pa.Table) -> pa.Table:
+    """The problems with a column `group`: neighbours (same source, discipline and family) have similar pass rates."""
+    parts = [pc.fill_null(problems.column(name), "") for name in ("source", "discipline", "family")]
+    return problems.append_column("group", pc.binary_join_element_wise(*parts, "/"))

@@ -13,18 +13,22 @@ from kimi_pipeline.curation.recipe import Recipe
 from kimi_pipeline.digests import digest
 from kimi_pipeline.reasons import Reason
 
+KEPT = {Reason.SOLVABLE, Reason.UNSOLVED, Reason.NOT_GUESSED, Reason.NOT_FILTERED, Reason.SELECTED}
+"""Reasons of a set's decisions that keep a problem in."""
 HARD_BELOW, EASY_ABOVE = 0.3, 0.7
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is known of a problem. `n` samples had a verdict; `hit_at` is the guess that was right (None: none)."""
+    """What is known of a problem. `n` samples had a verdict, `cut` of them by ending at max_tokens; `hit_at` is the guess
+    that was right (None: none)."""
 
     problem_id: str
     domain: str
     n: int
     correct: int
     hit_at: int | None
+    cut: int = 0
 
     @property
     def pass_rate(self) -> float:
@@ -40,6 +44,8 @@ def decide_difficulty(figures: Figures, recipe: Recipe) -> Reason:
         return Reason.TRIVIAL
     if figures.correct == 0 and recipe.keep_unsolved:
         return Reason.UNSOLVED
+    if figures.correct == 0 and 2 * figures.cut > figures.n:
+        return Reason.CUT_SHORT  # the answers had no room: that says little about the problem
     return Reason.HOPELESS if figures.pass_rate <= recipe.min_pass_rate else Reason.SOLVABLE
 
 

@@ -13,6 +13,8 @@ import pyarrow as pa
 
 from kimi_pipeline import tables
 from kimi_pipeline.curation.asking import CODE, UPSTREAM, VERDICTS, ask
+from kimi_pipeline.curation.corrections import QUESTION, corrected_statuses
+from kimi_pipeline.curation.review import decisions_digest
 from kimi_pipeline.lake import content_digest
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.math_rules import canonical
@@ -20,14 +22,17 @@ from kimi_pipeline.stages import Context, Outcome, Stage
 
 GUESSES = f"""
     with guesses as (
-        select s.*, row_number() over (partition by s.problem_id order by sample_index) as attempt
-        from samples s semi join asked using (problem_id)
-        where purpose = 'guess' and checkpoint = ? and template = ? and temperature = ? and max_tokens = ?
-          and sample_index < ? and status in {tuple(str(v) for v in VERDICTS)}
+        select s.* replace (coalesce(c.corrected_status, s.status) as status),
+               row_number() over (partition by s.problem_id order by sample_index) as attempt
+        from samples s semi join asked using (problem_id) left join corrected c using (sample_id)
+        where purpose = 'guess' and checkpoint = $checkpoint and template = $template
+          and temperature = $temperature and max_tokens = $max_tokens and sample_index < $samples
+          and status in {tuple(str(v) for v in VERDICTS)}
     )
     select a.problem_id, count(g.sample_id) attempts,
            min(attempt) filter (status = '{Status.CORRECT}') hit_at,
-           arg_min(sample_id, attempt) filter (status = '{Status.CORRECT}') hit_sample_id
+           arg_min(sample_id, attempt) filter (status = '{Status.CORRECT}') hit_sample_id,
+           count(*) filter (finish_reason = 'length') cut
     from asked a left join guesses g using (problem_id)
     group by a.problem_id order by a.problem_id
 """
@@ -42,7 +47,17 @@ def _settings(context: Context) -> dict[str, Any]:
         "template": curation.template,
         "seed": context.profile.seed,
         "carrier": context.profile.inference.carrier,
+        "short": held_to_short_answers(context),
+        "corrections": decisions_digest(context.lake, QUESTION),
     }
+
+
+def held_to_short_answers(context: Context) -> bool:
+    """Whether the decoder is held to a short answer: by the profile, where the carrier can."""
+    inference = context.profile.inference
+    return context.profile.curation.short_guesses and (
+        inference.carrier != "endpoint" or inference.endpoint_short_answers
+    )
 
 
 def by_chance(problems: pa.Table, guesses: int) -> dict[str, float]:
@@ -72,8 +87,14 @@ def estimate_guessability(context: Context) -> Outcome:
         max_tokens=curation.guess_max_tokens,
         samples=curation.guesses,
         stop_at_first_correct=True,
+        constrained=held_to_short_answers(context),
     )
-    found = context.lake.rows(GUESSES, asked.key, asked=asked.problems.select(["problem_id"]))
+    found = context.lake.rows(
+        GUESSES,
+        asked.key,
+        asked=asked.problems.select(["problem_id"]),
+        corrected=corrected_statuses(context.lake, ("guess",)),
+    )
     chance = by_chance(asked.problems, curation.guesses)
     rows = [
         {
@@ -96,6 +117,7 @@ def estimate_guessability(context: Context) -> Outcome:
             "problems": len(rows),
             "guessed": hits,
             "guessed_share": round(hits / len(rows), 4) if rows else None,
+            "cut_guesses": sum(row["cut"] for row in found),
             "expected_by_chance": round(sum(chance.values()) / len(rows), 4) if rows else None,
             **asked.figures(),
         },

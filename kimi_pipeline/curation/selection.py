@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from kimi_pipeline import tables
 from kimi_pipeline.corpora.ingest import source_names
-from kimi_pipeline.curation.decide import Figures, bucket, choose, decide_difficulty, decide_guessability
+from kimi_pipeline.curation.decide import KEPT, Figures, bucket, choose, decide_difficulty, decide_guessability
 from kimi_pipeline.curation.difficulty import DIFFICULTY
 from kimi_pipeline.curation.guessability import GUESSABILITY
 from kimi_pipeline.curation.promotion import promote
@@ -28,10 +28,9 @@ from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
 
 RULE = "selection@1"
-KEPT = {Reason.SOLVABLE, Reason.UNSOLVED, Reason.NOT_GUESSED, Reason.NOT_FILTERED, Reason.SELECTED}
 FIGURES = f"""
     select problem_id, prompt, answer, answer_kind, coalesce(t.domain, 'unknown') as domain,
-           coalesce(d.n, 0) n, coalesce(d.correct, 0) correct, g.hit_at, g.hit_sample_id
+           coalesce(d.n, 0) n, coalesce(d.correct, 0) correct, coalesce(d.cut, 0) cut, g.hit_at, g.hit_sample_id
     from ({UNIQUE})
     semi join (select * from evaluability where verdict = '{KEEP}') using (problem_id)
     semi join (select * from contamination where verdict = '{KEEP}') using (problem_id)
@@ -121,9 +120,9 @@ def _decide(
         return kept
 
     for row in rows:
-        figures = Figures(row["problem_id"], row["domain"], row["n"], row["correct"], row["hit_at"])
+        figures = Figures(row["problem_id"], row["domain"], row["n"], row["correct"], row["hit_at"], row["cut"])
         rated = decide_difficulty(figures, recipe) if "difficulty" in recipe.filters else Reason.NOT_FILTERED
-        evidence = {"n": figures.n, "correct": figures.correct}
+        evidence = {"n": figures.n, "correct": figures.correct} | ({"cut": figures.cut} if figures.cut else {})
         if not add("difficulty", figures.problem_id, rated, evidence, difficulty_by):
             continue
         guessed = decide_guessability(figures) if "guessability" in recipe.filters else Reason.NOT_FILTERED

@@ -40,7 +40,7 @@ class SamplingPass:
     digest that samples are stored under, `folder` its weights (None with the endpoint carrier). `samples` is the number
     of answers a problem, or the most of them where a problem stops at its first right answer (`stop_at_first_correct`)
     or by a rule (`stopping`; a column `group` of the problems says which are alike). `seed` is the run seed; None: the
-    profile's.
+    profile's. `constrained`: the decoder may write nothing but a short answer (`inference/short_answer.py`).
     """
 
     purpose: str
@@ -54,6 +54,7 @@ class SamplingPass:
     samples: int
     stop_at_first_correct: bool = False
     stopping: StoppingRule | None = None
+    constrained: bool = False
     seed: int | None = None
     top_p: float = 1.0
 
@@ -122,6 +123,7 @@ def build_spec(context: Context, passes: Sequence[SamplingPass], token_budget: i
                 "samples": one.samples,
                 "stop_at_first_correct": one.stop_at_first_correct,
                 "stopping": one.stopping.as_spec() if one.stopping else None,
+                "constrained": one.constrained,
                 "seed": context.profile.seed if one.seed is None else one.seed,
                 "problems": str(written[id(one.problems)]),
             }

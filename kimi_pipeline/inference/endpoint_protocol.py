@@ -19,12 +19,14 @@ import httpx
 
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.request import SampleRequest
+from kimi_pipeline.inference.short_answer import response_format
 from kimi_pipeline.profiles.sections import Inference
 
 PATH = "/chat/completions"
 AGAIN = {408, 409, 425, 429}  # and all of 5xx
 FINISH_REASONS = {"stop": "stop", "eos": "stop", "stop_sequence": "stop", "end_turn": "stop", "length": "length"}
 TOO_LONG = re.compile(r"context[ _](length|window)|maximum (context|model|input) length|too (many tokens|long)", re.I)
+NO_FORM = re.compile(r"response_format|json_schema|structured output", re.I)
 FILTERED = re.compile(r"content[_ ](filter|policy)|safety", re.I)
 MESSAGE_LENGTH = 200  # characters of an endpoint's own words that a message of ours repeats
 _SAMPLE_ID = re.compile(r"[0-9a-f]{32}")
@@ -86,7 +88,8 @@ def payload(request: SampleRequest, model: str) -> dict[str, Any]:
     """The request's body. Raises ValueError for a request that continues given tokens: a chat endpoint can't."""
     if request.prompt_token_ids is not None:
         raise ValueError("an endpoint can't continue exact tokens: rollouts need the vLLM carrier")
-    return {
+    form = {"response_format": response_format(request.sampling.max_tokens)} if request.sampling.short_answer else {}
+    return form | {
         "model": model,
         "messages": [{"role": "user", "content": request.user_message}],
         "temperature": request.sampling.temperature,
@@ -186,6 +189,10 @@ def _refusal(response: httpx.Response, settings: Inference) -> Exception:
         )
     if status == 402 or code == "insufficient_quota":
         return UserError(f"endpoint {where} has no budget left for this key{said}: what was committed is kept")
+    if status in (400, 422) and NO_FORM.search(message):
+        return UserError(
+            f"endpoint {where} can't hold answers to a form: set inference.endpoint_short_answers=false{said}"
+        )
     if status in AGAIN or status >= 500:
         return Again(
             f"http_{status}: {message or response.reason_phrase}", retry_after(response.headers.get("retry-after"))

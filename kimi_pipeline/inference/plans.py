@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -68,10 +68,11 @@ class Ask:
     run_seed: int
     stop_at_first_correct: bool = False
     stopping: StoppingRule | None = None
+    constrained: bool = False
 
     @property
     def template_id(self) -> str:
-        return TEMPLATES[self.template].id(self.format)
+        return TEMPLATES[self.template].id(self.format, self.constrained)
 
     def request(self, problem: AskedProblem, index: int) -> SampleRequest:
         """The request of a problem's sample `index`."""
@@ -81,7 +82,7 @@ class Ask:
             checkpoint=self.checkpoint,
             template=self.template_id,
             user_message=TEMPLATES[self.template].user_message(problem.prompt, self.format),
-            sampling=self.sampling,
+            sampling=replace(self.sampling, short_answer=self.constrained),
             sample_index=index,
             run_seed=self.run_seed,
             origin=self.checkpoint,

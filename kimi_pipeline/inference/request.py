@@ -25,12 +25,14 @@ class Repetition:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Sampling parameters. `max_tokens` bounds the output alone; temperature 0 is greedy; `repetition` ends early."""
+    """Sampling parameters. `max_tokens` bounds the output alone; temperature 0 is greedy; `repetition` ends early;
+    `short_answer` lets the decoder write nothing but a boxed answer that fits (the template's id tells such samples)."""
 
     temperature: float
     max_tokens: int
     top_p: float = 1.0
     repetition: Repetition | None = None
+    short_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

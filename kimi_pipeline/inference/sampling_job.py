@@ -4,8 +4,8 @@ Belongs here: the job around plans, carrier, verdicts and commits; which carrier
 here: any of those parts. With the endpoint carrier neither torch nor vLLM is imported.
 
 The spec: `{"home", "profile", "run_id", "passes": [{"purpose", "checkpoint": {"digest", "folder"}, "template",
-"format", "temperature", "top_p", "max_tokens", "samples", "stop_at_first_correct", "stopping", "seed", "problems"}],
-"token_budget"}`; `drawing.py` writes it. No engine starts where nothing is missing.
+"format", "temperature", "top_p", "max_tokens", "samples", "stop_at_first_correct", "stopping", "constrained",
+"seed", "problems"}], "token_budget"}`; `drawing.py` writes it. No engine starts where nothing is missing.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Pass:
             samples=values["samples"],
             run_seed=values["seed"],
             stop_at_first_correct=values.get("stop_at_first_correct", False),
+            constrained=values.get("constrained", False),
             stopping=StoppingRule.parse(rule) if (rule := values.get("stopping")) else None,
         )
         folder = checkpoint.get("folder")

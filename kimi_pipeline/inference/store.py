@@ -18,6 +18,7 @@ from typing import Any
 
 from kimi_pipeline import tables
 from kimi_pipeline.inference.request import Completion, Sampling, error_code
+from kimi_pipeline.inference.short_answer import as_response
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Reward, Status
 
@@ -77,7 +78,8 @@ def judge(completion: Completion, reference: Reference, reward: Reward) -> Break
     if completion.finish_reason == "error":
         reason = error_code(completion.error or "unknown")
         return Breakdown(Status.INFRASTRUCTURE_ERROR, None, reason=reason, rule_version=reward.version)
-    response = Response(completion.text, completion.completion_tokens, completion.finish_reason == "stop")
+    text = as_response(completion.text) if completion.request.sampling.short_answer else completion.text
+    response = Response(text, completion.completion_tokens, completion.finish_reason == "stop")
     verdict = reward.score(reference, [response])[0]
     return replace(verdict, reason=verdict.reason or CUT) if completion.finish_reason == "length" else verdict
 

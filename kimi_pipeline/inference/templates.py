@@ -25,9 +25,9 @@ class Template:
         """The user's turn. The prompt goes in as given: it may hold braces of its own."""
         return getattr(self, format).replace("{prompt}", prompt)
 
-    def id(self, format: Format) -> str:
-        """What samples store: `tiny-guess@1`."""
-        return f"{self.name}-{format}@{self.version}"
+    def id(self, format: Format, constrained: bool = False) -> str:
+        """What samples store: `tiny-guess@1`, and `tiny-guess@1+short` where the decoder was held to a short answer."""
+        return f"{self.name}-{format}@{self.version}" + ("+short" if constrained else "")
 
 
 TEMPLATES = {

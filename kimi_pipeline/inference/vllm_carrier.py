@@ -20,6 +20,7 @@ from kimi_pipeline.checkpoints import check_model_folder
 from kimi_pipeline.digests import digest, file_digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.request import Completion, SampleRequest, failed
+from kimi_pipeline.inference.short_answer import pattern
 from kimi_pipeline.inference.vllm_engine import build_llm
 from kimi_pipeline.profiles.sections import Inference
 
@@ -121,9 +122,10 @@ class VllmCarrier:
 
     def _parameters(self, request: SampleRequest) -> SamplingParams:
         from vllm import SamplingParams
-        from vllm.sampling_params import RepetitionDetectionParams, RequestOutputKind
+        from vllm.sampling_params import RepetitionDetectionParams, RequestOutputKind, StructuredOutputsParams
 
         repetition = request.sampling.repetition
+        form = StructuredOutputsParams(regex=pattern(request.sampling.max_tokens))
         return SamplingParams(
             temperature=request.sampling.temperature,
             top_p=request.sampling.top_p,
@@ -137,6 +139,7 @@ class VllmCarrier:
             repetition_detection=RepetitionDetectionParams(repetition.longest, 1, repetition.times)
             if repetition
             else None,
+            structured_outputs=form if request.sampling.short_answer else None,
         )
 
     def _completion(self, request: SampleRequest, output: RequestOutput) -> Completion:

@@ -64,6 +64,9 @@ class Inference(Section):
     )
     endpoint_model: str | None = Field(None, description="Model name that the endpoint serves")
     endpoint_key_env: str | None = Field(None, description="Name of the environment variable that holds the key")
+    endpoint_short_answers: bool = Field(
+        True, description="The endpoint knows response_format json_schema, which holds guesses to a short answer"
+    )
     endpoint_concurrency: Count = Field(16, description="Requests in flight at the endpoint")
     endpoint_retries: Annotated[int, Field(ge=0, le=100)] = Field(
         6, description="Tries again after 429, 5xx or a dropped answer"
@@ -77,11 +80,20 @@ class Curation(Section):
     near_duplicates: bool = Field(True, description="Look for rewordings as well as for exact duplicates")
     template: Literal["tiny", "chat"] = Field("tiny", description="Wording of the prompts: terse, or for chat models")
     samples: Count = Field(10, description="Answers a problem for its pass rate [2.1]")
+    adaptive: bool = Field(False, description="Stop a problem's answers where more can hardly change what is decided")
+    adaptive_first: Count = Field(2, description="adaptive: answers that every problem gets")
+    decision_risk: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.02, description="adaptive: largest expected share of problems whose decision all answers would change"
+    )
+    bucket_risk: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.08, description="adaptive: largest expected share of problems whose difficulty bucket they would change"
+    )
     temperature: Temperature = Field(1.0, description="Sampling temperature of those answers: relatively high [2.1]")
     max_tokens: Count = Field(120, description="Longest answer, in tokens")
     guesses: Count = Field(8, description="Guesses without reasoning; right within them and the prompt goes [2.1]")
     guess_temperature: Temperature = Field(1.0, description="Sampling temperature of the guesses")
     guess_max_tokens: Count = Field(16, description="Longest guess, in tokens")
+    short_guesses: bool = Field(True, description="The decoder may write nothing but a short answer when it guesses")
     min_pass_rate: Share = Field(
         0.0, description="Problems with a pass rate at or below it are hopeless (see keep_unsolved)"
     )

@@ -60,13 +60,17 @@ DIFFICULTY = table(
         ("template", pa.string()),
         ("n", pa.int64()),
         ("correct", pa.int64()),
+        ("cut", pa.int64()),
         ("excluded", pa.int64()),
+        ("imported", pa.int64()),
         ("pass_rate", pa.float64()),
         ("low", pa.float64()),
         ("high", pa.float64()),
     ],
+    version=2,
 )
-"""Pass rate of a problem under a checkpoint, with its Wilson interval; `excluded` samples have no verdict."""
+"""Pass rate of a problem under a checkpoint, with its Wilson interval. Of the `n` samples with a verdict, `cut` ones ended
+at max_tokens and `imported` ones were made elsewhere; `excluded` samples have no verdict and are not among them."""
 
 GUESSABILITY = table(
     "guessability",
