@@ -19,7 +19,16 @@ from kimi_pipeline.tables import LEDGER
 
 KEEP, REFUSE = "keep", "refuse"
 PERSON = "person:"  # how the actor of a person's decision begins; a rule's is its name and version
-FUNNEL = ("ingest", "duplicates", "evaluability", "contamination", "difficulty", "guessability", "selection")
+FUNNEL = (
+    "ingest",
+    "duplicates",
+    "evaluability",
+    "contamination",
+    "reference_checks",
+    "difficulty",
+    "guessability",
+    "selection",
+)
 """The deciding stages in the order in which a problem meets them."""
 
 

@@ -13,6 +13,7 @@ from kimi_pipeline.curation.difficulty import DIFFICULTY
 from kimi_pipeline.curation.duplicates import DUPLICATES
 from kimi_pipeline.curation.evaluability import EVALUABILITY
 from kimi_pipeline.curation.guessability import GUESSABILITY
+from kimi_pipeline.curation.reference_checks import REFERENCE_CHECKS
 from kimi_pipeline.curation.selection import RL_PROMPT_SET
 from kimi_pipeline.curation.tagging import TAGGER, TAGS
 from kimi_pipeline.evaluation.stage import EVALUATION
@@ -34,6 +35,7 @@ STAGES: dict[str, Stage] = {
         SFT_CORPUS,
         SFT_CHECKPOINT,
         DIFFICULTY,
+        REFERENCE_CHECKS,
         GUESSABILITY,
         RL_PROMPT_SET,
         DECISION_LEDGER,

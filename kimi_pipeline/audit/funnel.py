@@ -30,6 +30,7 @@ BOUNDS: dict[str, tuple[str, float]] = {
     "exact_duplicate": ("refused as exact_duplicate", 1.0),
     "evaluation_copy": ("kept out of the set", 1.0),
     "malformed": ("quarantined", 1.0),
+    "wrong_reference": ("held back as suspect_reference", 0.80),
     "near_duplicate": ("one of the pair refused as a duplicate", 0.95),
 }
 
@@ -51,15 +52,17 @@ def planted(lake: Lake, name: str | None = None) -> list[dict[str, Any]]:
             where planted is not null and source in (select unnest(?))
         ),
         guessed as (select * from guessability where checkpoint = ? and template = ?),
+        suspects as (select problem_id, reason_code from reference_checks where checkpoint = ? and template = ?),
         members as (select problem_id from prompt_set where prompt_set = ? and version = ?)
         select r.planted, r.row, e.reason_code evaluability,
                d.source is not null as repeats, g.attempts, g.hit_at, m.problem_id is not null as member,
-               q.source is not null as quarantined
+               q.source is not null as quarantined, s.reason_code as reference
         from rows r
         left join evaluability e using (problem_id)
         left join duplicates d on d.source || ':' || d.source_row = r.row
         left join guessed g using (problem_id)
         left join members m using (problem_id)
+        left join suspects s using (problem_id)
         left join quarantine q on q.source || ':' || q.source_row = r.row
         """,
         [
@@ -67,6 +70,8 @@ def planted(lake: Lake, name: str | None = None) -> list[dict[str, Any]]:
             found["sources"],
             found["checkpoint"],
             found["template"]["guessability"],
+            found["checkpoint"],
+            found["template"]["difficulty"],
             found["set"],
             found["version"],
         ],
@@ -92,7 +97,31 @@ def planted(lake: Lake, name: str | None = None) -> list[dict[str, Any]]:
                 "holds": bool(of_kind) and share >= bound,
             }
         )
-    return report
+    return [*report, _suspects_precision(lake, found)]
+
+
+def _suspects_precision(lake: Lake, found: dict[str, Any]) -> dict[str, Any]:
+    """How many of the suspects were planted: the built-in families' other answers are right by construction."""
+    counts = lake.rows(
+        f"""
+        select count(*) as suspects, count(*) filter (problem_id in (
+            select problem_id from problems where planted = 'wrong_reference' and source in (select unnest(?)))) as planted
+        from reference_checks
+        where checkpoint = ? and template = ? and reason_code = '{Reason.SUSPECT_REFERENCE}'
+          and problem_id in (select problem_id from problems where source in (select unnest(?)))
+        """,
+        [found["sources"], found["checkpoint"], found["template"]["difficulty"], found["sources"]],
+    )[0]
+    share = counts["planted"] / counts["suspects"] if counts["suspects"] else 0.0
+    return {
+        "planted": "suspects",
+        "rows": counts["suspects"],
+        "treated_right": counts["planted"],
+        "share": round(share, 4),
+        "bound": 0.8,
+        "meaning": "suspect_reference, and planted so",
+        "holds": share >= 0.8,
+    }
 
 
 def _right(kind: str, row: dict[str, Any]) -> bool:
@@ -100,6 +129,8 @@ def _right(kind: str, row: dict[str, Any]) -> bool:
         return row["hit_at"] is not None
     if kind == "not_guessable":
         return row["hit_at"] is None and row["attempts"] > 0
+    if kind == "wrong_reference":
+        return bool(row["reference"] == Reason.SUSPECT_REFERENCE)
     if kind in (Reason.MULTIPLE_CHOICE, Reason.TRUE_FALSE, Reason.PROOF):
         return bool(row["evaluability"] == kind)
     if kind in ("exact_duplicate", "near_duplicate"):

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from kimi_pipeline import tables
 from kimi_pipeline.corpora.ingest import source_names
+from kimi_pipeline.curation.corrections import corrected_answers
 from kimi_pipeline.curation.decide import KEPT, Figures, bucket, choose, decide_difficulty, decide_guessability
 from kimi_pipeline.curation.difficulty import DIFFICULTY
 from kimi_pipeline.curation.guessability import GUESSABILITY
@@ -34,6 +35,10 @@ FIGURES = f"""
     from ({UNIQUE})
     semi join (select * from evaluability where verdict = '{KEEP}') using (problem_id)
     semi join (select * from contamination where verdict = '{KEEP}') using (problem_id)
+    semi join (
+        select * from reference_checks
+        where verdict = '{KEEP}' and checkpoint = $rated_by and template = $rated_in
+    ) using (problem_id)
     left join (select problem_id, domain from tags) t using (problem_id)
     left join (select * from difficulty where checkpoint = $rated_by and template = $rated_in) d using (problem_id)
     left join (select * from guessability where checkpoint = $guessed_by and template = $guessed_in) g using (problem_id)
@@ -63,6 +68,8 @@ def cut(context: Context) -> Outcome:
     made_by = {f"{did}_by": outputs["checkpoint"] for did, outputs in asked.items()}
     made_by |= {f"{did}_in": outputs["template"] for did, outputs in asked.items()}
     rows = context.lake.rows(FIGURES, {"sources": sources, **made_by})
+    corrected = corrected_answers(context.lake)
+    rows = [row | {"answer": corrected.get(row["problem_id"], row["answer"])} for row in rows]
     decisions, selected = _decide(rows, recipe, difficulty.outputs["checkpoint"], guessability.outputs["checkpoint"])
     record(context.lake, decisions, parameters=recipe.model_dump(), actor=RULE, run_id=context.run_id)
     content = [_member(context.prompt_set, row) for row in rows if row["problem_id"] in selected]
@@ -96,7 +103,17 @@ def cut(context: Context) -> Outcome:
     )
 
 
-INPUTS = ("problems", "duplicates", "evaluability", "contamination", "tags", "samples", "difficulty", "guessability")
+INPUTS = (
+    "problems",
+    "duplicates",
+    "evaluability",
+    "contamination",
+    "tags",
+    "samples",
+    "difficulty",
+    "guessability",
+    "reference_checks",
+)
 MEMBER = pa.schema(
     [
         tables.PROMPT_SET.schema.field(n)
@@ -170,6 +187,10 @@ def _funnel(context: Context, sources: list[str], decisions: list[Decision]) -> 
             anti join (select problem_id from in_force where stage = 'evaluability' and verdict = '{REFUSE}') r
                 using (problem_id)
             where l.verdict = '{REFUSE}' and l.stage = 'contamination' group by all
+        union all select l.stage, l.reason_code, count(*) from in_force l semi join alone using (problem_id)
+            anti join (select problem_id from in_force
+                       where stage in ('evaluability', 'contamination') and verdict = '{REFUSE}') r using (problem_id)
+            where l.verdict = '{REFUSE}' and l.stage = 'reference_checks' group by all
         """,
         [sources, sources],
     )
@@ -240,7 +261,16 @@ RL_PROMPT_SET = Stage(
     description="Cut a version of a named prompt set: thresholds, target mix, manifest",
     group="prompt_sets",
     compute=cut,
-    upstream=("corpus", "duplicates", "problem_tags", "evaluability", "contamination", "difficulty", "guessability"),
+    upstream=(
+        "corpus",
+        "duplicates",
+        "problem_tags",
+        "evaluability",
+        "contamination",
+        "difficulty",
+        "reference_checks",
+        "guessability",
+    ),
     settings=_settings,
     code=(__name__, "kimi_pipeline.curation.decide", "kimi_pipeline.curation.scope"),
     tables=(tables.PROMPT_SET, tables.PROMPT_SET_VERSIONS, tables.LEDGER),

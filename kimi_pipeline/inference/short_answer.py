@@ -13,6 +13,8 @@ from typing import Any
 
 FRAME_TOKENS = 9  # at most, of `\boxed{`, `}` and the end of the turn
 LEAST = 4  # characters
+BRACED = 14  # characters of two braced parts and what may follow them
+LEAST_HEAD = 8  # characters before them: `\frac`, `3\sqrt`
 
 
 def longest(max_tokens: int) -> int:
@@ -23,9 +25,9 @@ def longest(max_tokens: int) -> int:
 def pattern(max_tokens: int) -> str:
     r"""A regular expression: `\boxed{...}`, whose content may hold two braced parts (`\frac{1}{2}`)."""
     characters = longest(max_tokens)
-    part = max(1, (characters - 4) // 4)
     plain = r"[^{}\n]"
-    braced = rf"{plain}{{0,{part}}}(\{{{plain}{{1,{part}}}\}}){{1,2}}{plain}{{0,{part}}}"
+    head = max(LEAST_HEAD, characters - BRACED)
+    braced = rf"{plain}{{0,{head}}}(\{{{plain}{{1,4}}\}}){{1,2}}{plain}{{0,2}}"
     return rf"\\boxed\{{({plain}{{1,{characters}}}|{braced})\}}"
 
 

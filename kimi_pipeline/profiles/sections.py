@@ -90,6 +90,13 @@ class Curation(Section):
     )
     temperature: Temperature = Field(1.0, description="Sampling temperature of those answers: relatively high [2.1]")
     max_tokens: Count = Field(120, description="Longest answer, in tokens")
+    suspect_majority: Share = Field(
+        0.6, description="A reference is suspect where this share of a problem's answers agree on another one"
+    )
+    suspect_margin: Share = Field(0.3, description="and lead by this share of them over the next answer")
+    suspect_ability: Share = Field(
+        0.7, description="and in its group such agreements are the reference at least this often (95 % lower bound)"
+    )
     guesses: Count = Field(8, description="Guesses without reasoning; right within them and the prompt goes [2.1]")
     guess_temperature: Temperature = Field(1.0, description="Sampling temperature of the guesses")
     guess_max_tokens: Count = Field(16, description="Longest guess, in tokens")

@@ -13,6 +13,7 @@ from kimi_pipeline.tables.curation import (
     DUPLICATES,
     EVALUABILITY,
     GUESSABILITY,
+    REFERENCE_CHECKS,
     REVIEW,
     TAGS,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "PROMPT_SET",
     "PROMPT_SET_VERSIONS",
     "QUARANTINE",
+    "REFERENCE_CHECKS",
     "RESULTS",
     "REVIEW",
     "ROLLOUTS",

@@ -72,6 +72,13 @@ DIFFICULTY = table(
 """Pass rate of a problem under a checkpoint, with its Wilson interval. Of the `n` samples with a verdict, `cut` ones ended
 at max_tokens and `imported` ones were made elsewhere; `excluded` samples have no verdict and are not among them."""
 
+REFERENCE_CHECKS = table(
+    "reference_checks",
+    "problem_id checkpoint template",
+    [*VERDICT[:1], ("checkpoint", pa.string()), ("template", pa.string()), *VERDICT[1:]],
+)
+"""Whether samples of a checkpoint, or another source, speak against a problem's answer; `evidence` is JSON."""
+
 GUESSABILITY = table(
     "guessability",
     "problem_id checkpoint template",

@@ -250,8 +250,9 @@ class TestPlantedRows:
     def test_counts(self, rows):
         planted = Counter(row["planted"] for row in rows)
         assert set(planted) - {None} == set(PLANTED)
-        for kind in PLANTED[2:]:
+        for kind in PLANTED[2:-1]:
             assert planted[kind] == planted_count(60) == 12
+        assert planted["wrong_reference"] == 6  # 2 % of the families' rows
         assert planted_count(500) == 40
         assert len({row["row"] for row in rows}) == len(rows)
 
@@ -266,6 +267,13 @@ class TestPlantedRows:
             else:
                 assert own not in seen
             seen.add(own)
+
+    def test_wrong_references_are_new_parity_problems_with_the_other_remainder(self, rows):
+        for row in rows:
+            if row["planted"] == "wrong_reference":
+                number = int(re.search(r"\d{4,}", row["prompt"])[0])
+                assert row["family"] == "parity"
+                assert row["answer"] == str(1 - number % 2)
 
     def test_some_duplicates_differ_in_white_space(self, rows):
         texts = {row["prompt"] for row in rows if row["planted"] in ("guessable", "not_guessable", None)}

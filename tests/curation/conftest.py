@@ -105,8 +105,13 @@ class InProcess:
 
 
 def able(row: dict[str, Any], purpose: str, rng: random.Random) -> str:
-    """A model as the planted labels describe it: guesses the guessable ones, reasons its way through half of the rest."""
-    right = rng.random() < (0.5 if purpose == "difficulty" else 0.7 if row["planted"] == "guessable" else 0.0)
+    """A model as the planted labels describe it: guesses the guessable ones and mostly knows them,
+    reasons its way through half of the rest."""
+    if row["planted"] == "wrong_reference":  # a model that is able knows better
+        return f"\\boxed{{{1 - int(row['answer'])}}}" if rng.random() < 0.9 else "\\boxed{?}"
+    guessable = row["planted"] == "guessable"
+    rate = (0.85 if guessable else 0.5) if purpose == "difficulty" else (0.7 if guessable else 0.0)
+    right = rng.random() < rate
     return f"\\boxed{{{row['answer']}}}" if right else "\\boxed{wrong}"
 
 

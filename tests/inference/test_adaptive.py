@@ -103,7 +103,7 @@ def test_errors_stay_near_the_risks_and_samples_are_spared(seed: int) -> None:
     assert len(stored) < 8000
 
 
-@settings(max_examples=15)
+@settings(max_examples=5)
 @given(st.integers(0, 250), st.integers(0, 3))
 def test_a_killed_plan_stops_where_an_undisturbed_one_does(killed_after: int, seed: int) -> None:
     problems, streams = asked(40), streams_of(40, seed)

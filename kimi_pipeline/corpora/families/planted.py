@@ -15,6 +15,7 @@ from typing import Any
 from kimi_pipeline.corpora.families.base import GUESSABLE, NOT_GUESSABLE, to_problem
 from kimi_pipeline.corpora.families.drawing import items, seeded
 from kimi_pipeline.corpora.families.malformed import malformed_rows
+from kimi_pipeline.corpora.families.parity import PARITY
 from kimi_pipeline.corpora.families.registry import FAMILIES, HARD
 from kimi_pipeline.corpora.families.unsuitable import multiple_choice_row, proof_row, true_false_row
 from kimi_pipeline.problems import Problem
@@ -26,6 +27,7 @@ EXACT_DUPLICATE = "exact_duplicate"
 NEAR_DUPLICATE = "near_duplicate"
 EVALUATION_COPY = "evaluation_copy"
 MALFORMED = "malformed"
+WRONG_REFERENCE = "wrong_reference"
 PLANTED = (
     GUESSABLE,
     NOT_GUESSABLE,
@@ -36,11 +38,14 @@ PLANTED = (
     NEAR_DUPLICATE,
     EVALUATION_COPY,
     MALFORMED,
+    WRONG_REFERENCE,
 )
 UNSUITABLE = {MULTIPLE_CHOICE: multiple_choice_row, TRUE_FALSE: true_false_row, PROOF: proof_row}
 
 LEAST_PLANTED = 12
 PLANTED_SHARE = 40 / 500  # rows of each planted kind for each row of a family
+WRONG_SHARE = 0.02  # wrong references, of all rows of the families
+LEAST_WRONG = 4
 
 
 def planted_count(problems_per_family: int) -> int:
@@ -63,6 +68,7 @@ def builtin_rows(
     count = planted_count(problems_per_family)
     rng = seeded("planted rows", seed)
     drawn = {name: items(seed, family, problems_per_family, False, held_out_share) for name, family in FAMILIES.items()}
+    wrong = max(LEAST_WRONG, round(WRONG_SHARE * problems_per_family * len(FAMILIES)))
     originals: dict[str, dict[str, Any]] = {}
     for name, of_family in drawn.items():
         for number, item in enumerate(of_family):
@@ -94,6 +100,14 @@ def builtin_rows(
 
     for number, problem in enumerate(rng.sample(list(evaluation_rows), min(count, len(evaluation_rows)))):
         yield _copy(row_of(problem), f"{EVALUATION_COPY}/{number}", EVALUATION_COPY, number, rng)
+
+    # The first rows of a family are the same however many are drawn, so these are none of the originals. Only a family
+    # that the laptop's model is able in can show that its samples find them.
+    for number, item in enumerate(
+        items(seed, PARITY, problems_per_family + wrong, False, held_out_share)[problems_per_family:]
+    ):
+        problem = to_problem(PARITY, item, f"{WRONG_REFERENCE}/{number}")
+        yield {**row_of(problem), "answer": str(1 - int(item.answer)), "planted": WRONG_REFERENCE}
 
     for number, row in enumerate(malformed_rows(count, max_text_bytes)):
         yield {"row": f"{MALFORMED}/{number}", **row, "planted": MALFORMED}
