@@ -12,6 +12,7 @@ person has decided, and never counts as hopeless.
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from kimi_pipeline.curation.review import Ask, ask, decisions, decisions_digest,
 from kimi_pipeline.curation.scope import UNIQUE, fit_problems, in_scope
 from kimi_pipeline.intervals import wilson
 from kimi_pipeline.lake import as_json, content_digest
-from kimi_pipeline.ledger import KEEP, REFUSE, Decision, record
+from kimi_pipeline.ledger import KEEP, PERSON, REFUSE, Decision, record
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.math_rules import as_number, canonical, same_answer
@@ -192,20 +193,7 @@ def check_references(context: Context) -> Outcome:
             }
         )
     context.lake.upsert(tables.REFERENCE_CHECKS, rows, run_id=context.run_id, reason=f"references by {RULE}")
-    record(
-        context.lake,
-        pa.table(
-            {
-                "stage": [STAGE] * len(rows),
-                **{n: [r[n] for r in rows] for n in ("problem_id", "verdict", "reason_code", "evidence", "checkpoint")},
-            }
-        )
-        if rows
-        else list[Decision](),
-        parameters=_settings(context),
-        actor=RULE,
-        run_id=context.run_id,
-    )
+    _record(context, rows, {problem_id: one.by for problem_id, one in decided.items()})
     counts = Counter(row["reason_code"] for row in rows)
     return Outcome(
         data_version=content_digest(tables.REFERENCE_CHECKS, rows),
@@ -219,6 +207,18 @@ def check_references(context: Context) -> Outcome:
         outputs=rated,
         preview=[row for row in rows if row["reason_code"] != Reason.UNDISPUTED][:5],
     )
+
+
+def _record(context: Context, rows: list[dict[str, Any]], deciders: dict[str, str]) -> None:
+    """Write the decisions down: each under the rule, or under the person who decided."""
+    by_actor: dict[str, list[Decision]] = defaultdict(list)
+    for row in rows:
+        actor = f"{PERSON}{deciders[row['problem_id']]}" if row["problem_id"] in deciders else RULE
+        evidence, reason = json.loads(row["evidence"]), Reason(row["reason_code"])
+        one = Decision(STAGE, row["problem_id"], row["verdict"], reason, evidence, checkpoint=row["checkpoint"])
+        by_actor[actor].append(one)
+    for actor, made in sorted(by_actor.items()):
+        record(context.lake, made, parameters=_settings(context), actor=actor, run_id=context.run_id)
 
 
 def _agreements(context: Context, problems: pa.Table, rated: dict[str, Any]) -> list[Agreement]:
