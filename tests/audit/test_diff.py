@@ -24,8 +24,9 @@ def causes(found: dict[str, Any]) -> dict[tuple[str, str, str], int]:
 
 
 def better(row: dict[str, Any], purpose: str, rng: random.Random) -> str:
-    """A later checkpoint: solves everything it is asked to reason about, guesses as the first one does."""
-    if purpose == "difficulty":
+    """A later checkpoint: solves what it is asked to reason about (a wrong reference deceives it no more than the first
+    one), guesses as the first one does."""
+    if purpose == "difficulty" and row["planted"] != "wrong_reference":
         return f"\\boxed{{{row['answer']}}}" if rng.random() < 0.9 else "\\boxed{wrong}"
     return able(row, purpose, rng)
 
