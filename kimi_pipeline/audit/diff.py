@@ -153,11 +153,14 @@ def _explain(row: dict[str, Any], present: tuple[bool, bool], decided: list[dict
 
 
 def _said(decision: dict[str, Any] | None, change: str) -> tuple[Any, ...]:
-    """What of a decision counts: verdict and reason; for a problem that stayed in the set, the evidence as well."""
+    """What of a decision counts: verdict and reason; for a problem that stayed in the set, the evidence as well, and the
+    checkpoint that it comes from."""
     if decision is None:
         return ()
     said = (decision["verdict"], decision["reason_code"])
-    return (*said, decision["evidence"], decision["checkpoint"]) if change in (MOVED, REWEIGHTED) else said
+    if change not in (MOVED, REWEIGHTED) or not json.loads(decision["evidence"] or "{}"):
+        return said
+    return (*said, decision["evidence"], decision["checkpoint"])
 
 
 def _reason(decision: dict[str, Any] | None) -> str:
