@@ -13,6 +13,7 @@ from __future__ import annotations
 from kimi_pipeline.curation.decide import KEPT, Figures, bucket, decide_difficulty
 from kimi_pipeline.curation.recipe import Recipe, load_recipe, recipe_names
 from kimi_pipeline.inference.adaptive import StoppingRule
+from kimi_pipeline.profiles.sections import Curation
 from kimi_pipeline.stages import Context
 
 
@@ -36,12 +37,11 @@ def stopping_rule(context: Context) -> StoppingRule | None:
     curation = context.profile.curation
     if not curation.adaptive:
         return None
-    return rule_of(recipes_in_force(context), context)
+    return rule_of(recipes_in_force(context), curation)
 
 
-def rule_of(recipes: list[Recipe], context: Context) -> StoppingRule:
+def rule_of(recipes: list[Recipe], curation: Curation) -> StoppingRule:
     """The rule for given thresholds."""
-    curation = context.profile.curation
     named = [[names_of(recipes, n, right) for right in range(n + 1)] for n in range(curation.samples + 1)]
     return StoppingRule(
         total=curation.samples,
