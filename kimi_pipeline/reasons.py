@@ -55,11 +55,6 @@ class Reason(StrEnum):
     REFERENCE_CONFIRMED = "reference_confirmed"
     REFERENCE_CORRECTED = "reference_corrected"
     REFERENCE_REFUSED = "reference_refused"
-    # imported samples
-    UNMATCHED_PROMPT = "unmatched_prompt"
-    AMBIGUOUS_PROMPT = "ambiguous_prompt"
-    MISSING_RESPONSE = "missing_response"
-    OTHER_REFERENCE = "other_reference"
     # guessability [2.1]
     NOT_GUESSED = "not_guessed"
     EASY_TO_HACK = "easy_to_hack"
@@ -117,10 +112,6 @@ MEANINGS: dict[Reason, str] = {
     Reason.REFERENCE_CONFIRMED: "a person decided that the answer is right",
     Reason.REFERENCE_CORRECTED: "a person gave the right answer, which takes the source's place",
     Reason.REFERENCE_REFUSED: "a person decided that the problem goes",
-    Reason.UNMATCHED_PROMPT: "the sample's prompt is that of no problem",
-    Reason.AMBIGUOUS_PROMPT: "the sample's id is the beginning of several problems' ids",
-    Reason.MISSING_RESPONSE: "the sample's response is absent or no text",
-    Reason.OTHER_REFERENCE: "the sample was judged against another answer than the problem's",
     Reason.NO_VERDICT: "no sample got a verdict, so the pass rate is unknown",
     Reason.NOT_GUESSED: "no guess without reasoning was right",
     Reason.EASY_TO_HACK: "a guess without reasoning was right within the allowed attempts",

@@ -7,7 +7,7 @@ for), what is missing beside what is committed. Does not belong here: the stoppi
 Guesses [2.1]: a problem is asked once a round and leaves at its first right answer. An answer without a verdict (an
 infrastructure error) is never a wrong guess: a retryable one is asked again, and when it still fails it is excluded.
 
-Imported samples (answers that were made elsewhere, `importing.py`) count as the first of the wanted ones.
+Imported samples (answers that were made elsewhere; their purpose is `imported`) count as the first of the wanted ones.
 """
 
 from __future__ import annotations
