@@ -116,3 +116,18 @@ def bars(
         axes.bar(names, [values[n] for n in names], color=INK, width=0.6, yerr=whiskers, capsize=4)
 
     return _draw(path, title, "", y, paint)
+
+
+def paired_bars(
+    values: Mapping[str, tuple[float, float]], names: tuple[str, str], path: Path, *, title: str, y: str
+) -> str:
+    """Two bars a name, side by side; returns the path."""
+
+    def paint(axes: Any) -> None:
+        for number, (label, colour) in enumerate(zip(names, (INK, "#c98b2b"), strict=True)):
+            at = [place + (number - 0.5) * 0.36 for place in range(len(values))]
+            axes.bar(at, [pair[number] for pair in values.values()], width=0.34, label=label, color=colour)
+        axes.set_xticks(range(len(values)), list(values))
+        axes.legend(frameon=False)
+
+    return _draw(path, title, "", y, paint)

@@ -68,6 +68,36 @@ class Reason(StrEnum):
     OVER_TARGET_MIX = "over_target_mix"
     OVER_MAX_SIZE = "over_max_size"
     LICENCE_NOT_ALLOWED = "licence_not_allowed"
+    # coding problems: before any run [2.3.5]
+    CODING_PROBLEM = "coding_problem"
+    SPECIAL_JUDGE = "special_judge"
+    NO_SUBMISSIONS = "no_submissions"
+    TOO_FEW_SUBMISSIONS = "too_few_submissions"
+    NO_CONSTRAINTS = "no_constraints"
+    # ... generators and their inputs
+    GENERATOR_READY = "generator_ready"
+    NO_GENERATOR = "no_generator"
+    NOT_A_PROGRAM = "not_a_program"
+    FORBIDDEN_IMPORT = "forbidden_import"
+    GENERATED = "generated"
+    GENERATOR_CRASHED = "generator_crashed"
+    GENERATOR_TIMEOUT = "generator_timeout"
+    GENERATOR_MEMORY = "generator_memory"
+    GENERATOR_TOO_LARGE = "generator_too_large"
+    EMPTY_INPUT = "empty_input"
+    INPUT_NOT_UTF8 = "input_not_utf8"
+    DUPLICATE_INPUT = "duplicate_input"
+    BREAKS_CONSTRAINTS = "breaks_constraints"
+    TOO_FEW_CASES = "too_few_cases"
+    # ... agreement and suites
+    VALID_CASE = "valid_case"
+    SUBMISSIONS_DISAGREE = "submissions_disagree"
+    SUBMISSIONS_FAIL = "submissions_fail"
+    OUTPUTS_TIE = "outputs_tie"
+    TOO_FEW_PASS = "too_few_pass"
+    NOT_COMPILED = "not_compiled"
+    VALIDATED = "validated"
+    NO_SANDBOX = "no_sandbox"
 
     @property
     def meaning(self) -> str:
@@ -123,6 +153,33 @@ MEANINGS: dict[Reason, str] = {
     Reason.LICENCE_NOT_ALLOWED: "its licence is not among those that the set's recipe allows",
     Reason.OVER_TARGET_MIX: "its domain, or its difficulty in the domain, is already at its share of the target mix",
     Reason.OVER_MAX_SIZE: "the set is full",
+    Reason.CODING_PROBLEM: "one right output an input, with submissions to agree on it",
+    Reason.SPECIAL_JUDGE: "the statement allows several right outputs, so agreement says nothing",
+    Reason.NO_SUBMISSIONS: "no accepted submission to take outputs from",
+    Reason.TOO_FEW_SUBMISSIONS: "fewer accepted submissions than testcases.few_submissions allows",
+    Reason.NO_CONSTRAINTS: "the statement bounds nothing and no validator is given: no input can be called valid",
+    Reason.GENERATOR_READY: "a generator is there, and it is a program with allowed imports",
+    Reason.NO_GENERATOR: "none comes with the problem and testcases.writer is none",
+    Reason.NOT_A_PROGRAM: "no Python program could be read from the text",
+    Reason.FORBIDDEN_IMPORT: "the generator imports what it needs not (files, network, clocks, processes)",
+    Reason.GENERATED: "an input within the stated constraints",
+    Reason.GENERATOR_CRASHED: "the generator ended with an error",
+    Reason.GENERATOR_TIMEOUT: "the generator exceeded its time",
+    Reason.GENERATOR_MEMORY: "the generator exceeded its memory",
+    Reason.GENERATOR_TOO_LARGE: "the generator printed more than an input may hold, or left more files than it may",
+    Reason.EMPTY_INPUT: "the generator printed nothing",
+    Reason.INPUT_NOT_UTF8: "the generator printed bytes that are not UTF-8",
+    Reason.DUPLICATE_INPUT: "an earlier case of the problem has the same input",
+    Reason.BREAKS_CONSTRAINTS: "the validator refuses the input: it breaks the stated constraints",
+    Reason.TOO_FEW_CASES: "the generator gave fewer inputs than a suite needs",
+    Reason.VALID_CASE: "enough submissions ended well with the same output",
+    Reason.SUBMISSIONS_DISAGREE: "submissions ended well, with different outputs",
+    Reason.SUBMISSIONS_FAIL: "too few submissions ended well for any agreement",
+    Reason.OUTPUTS_TIE: "two outputs have equally many submissions behind them",
+    Reason.TOO_FEW_PASS: "too few submissions pass every valid case",
+    Reason.NOT_COMPILED: "no drawn submission compiles",
+    Reason.VALIDATED: "enough valid cases, and enough submissions pass them all",
+    Reason.NO_SANDBOX: "no sandbox backend works here, so nothing untrusted was run",
 }
 
 

@@ -41,6 +41,18 @@ def open_sandbox(section: Settings) -> Iterator[Sandbox]:
         yield opened
 
 
+def runs_in(section: Settings) -> str:
+    """What programs of this profile run in here, as a digest; `none` where no backend works. Starts no worker."""
+    import sandbox
+
+    try:
+        backend = sandbox.make_backend(section.backend, **settings(section))
+    except sandbox.SandboxError:
+        return "none"
+    backend.close()
+    return backend.image
+
+
 def command(arguments: Sequence[str]) -> int:
     """`kimi-pipeline sandbox ...`: the sandbox's own commands, with the profile's settings as defaults."""
     from sandbox.command import main

@@ -96,7 +96,7 @@ def measure(
                 figures[name] = {"unavailable": str(error)}
         if not sandboxes:
             raise BackendUnavailable("; ".join(f"{name}: {figures[name]['unavailable']}" for name in backends))
-        containers = _containers(engine, image)
+        containers = containers_of(engine, image)
         if isinstance(containers, str):
             figures["container_a_run"] = {"unavailable": containers}
         for language in LANGUAGES:
@@ -164,7 +164,7 @@ def _measure_runs(
                 seconds[name] += time.monotonic() - began
                 _check(name, got, wanted)
             began = time.monotonic()
-            program = _prepared(folder, language, text)
+            program = prepared(folder, language, text)
             preparing = time.monotonic() - began
             got = [subprocess.run(program, input=data, capture_output=True, check=True).stdout for data in inputs]
             seconds["subprocess_a_run"] += time.monotonic() - began
@@ -196,7 +196,7 @@ def _check(name: str, got: list[bytes], wanted: list[bytes]) -> None:
         raise SandboxError(f"{name}: output {wrong} is {got[wrong : wrong + 1]}, not {wanted[wrong]!r}")
 
 
-def _prepared(folder: Path, language: str, text: str) -> list[str]:
+def prepared(folder: Path, language: str, text: str) -> list[str]:
     """The command that runs a submission as a bare process, compiled where it must be."""
     if language == "python":
         (folder / "main.py").write_text(text)
@@ -226,7 +226,7 @@ class Containers:
         )
 
 
-def _containers(engine: str | None, image: str | None) -> Containers | str:
+def containers_of(engine: str | None, image: str | None) -> Containers | str:
     """The peer, or why there is none."""
     import docker
     import requests

@@ -28,6 +28,7 @@ from kimi_pipeline.profiles.sections import (
     Sandbox,
     Section,
     Sft,
+    Testcases,
 )
 
 FOLDER = Path(__file__).parent
@@ -47,6 +48,7 @@ class Profile(Section):
     rl: Rl = Rl()
     evaluation: Evaluation = Evaluation()
     sandbox: Sandbox = Sandbox()
+    testcases: Testcases = Testcases()
     limits: Limits = Limits()
 
     def settings(self) -> dict[str, Any]:

@@ -248,6 +248,30 @@ class Sandbox(Section):
     )
 
 
+class Testcases(Section):
+    problems: list[str] = Field([], description="Built-in coding problems by name; empty: all of them")
+    folders: list[str] = Field([], description="Folders of coding problems of yours (docs/testcases.md)")
+    corpus: bool = Field(True, description="Take problems with submissions from the corpus as well")
+    cases: Count = Field(50, description="Test cases a problem [2.3.5]")
+    submissions: Annotated[int, Field(ge=2)] = Field(
+        10, description="Accepted submissions drawn, once a problem [2.3.5]"
+    )
+    agree: Annotated[int, Field(ge=2)] = Field(7, description="Equal outputs that make a case valid [2.3.5]")
+    valid_cases: Count = Field(40, description="Valid cases that keep a generator [2.3.5]")
+    passing: Count = Field(9, description="Drawn submissions that must pass every valid case [2.3.5]")
+    few_submissions: Literal["refuse", "scale"] = Field(
+        "refuse", description="With fewer accepted submissions: refuse the problem, or scale the thresholds, rounded up"
+    )
+    least_submissions: Annotated[int, Field(ge=2)] = Field(5, description="Fewest that thresholds are scaled to")
+    writer: Literal["none", "model"] = Field(
+        "none", description="Who writes generators for problems that bring none: nobody, or inference.carrier's model"
+    )
+    writer_attempts: Count = Field(3, description="Tries a model has, each after the first with the error of the last")
+    writer_max_tokens: Count = Field(1500, description="Longest generator that a model may write, in tokens")
+    mutants: Annotated[int, Field(ge=0)] = Field(20, description="Mutants a suite is measured on")
+    further_inputs: Count = Field(500, description="Valid inputs that must not tell an equivalent mutant apart")
+
+
 class Limits(Section):
     commit_seconds: Annotated[float, Field(gt=0, le=10)] = Field(
         10, description="Samples are committed at least this often"

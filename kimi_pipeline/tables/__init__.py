@@ -21,8 +21,19 @@ from kimi_pipeline.tables.declare import Table
 from kimi_pipeline.tables.lineage import LEDGER, PROMOTIONS, PROMPT_SET, PROMPT_SET_VERSIONS, RESULTS, STAGES
 from kimi_pipeline.tables.rl import ROLLOUTS, SEGMENTS, SUCCESS_RATES
 from kimi_pipeline.tables.sampling import SAMPLES
+from kimi_pipeline.tables.testcases import (
+    CODING_PROBLEMS,
+    MUTANTS,
+    SUBMISSION_RUNS,
+    SUITE_CASES,
+    SUITE_STRENGTH,
+    TEST_CASE_GENERATORS,
+    TEST_CASES,
+    VALIDATED_SUITES,
+)
 
 __all__ = [
+    "CODING_PROBLEMS",
     "CONTAMINATION",
     "DIFFICULTY",
     "DUPLICATES",
@@ -30,6 +41,7 @@ __all__ = [
     "EVALUATION_PROBLEMS",
     "GUESSABILITY",
     "LEDGER",
+    "MUTANTS",
     "PROBLEMS",
     "PROMOTIONS",
     "PROMPT_SET",
@@ -43,9 +55,15 @@ __all__ = [
     "SEGMENTS",
     "SOURCE_READS",
     "STAGES",
+    "SUBMISSION_RUNS",
     "SUCCESS_RATES",
+    "SUITE_CASES",
+    "SUITE_STRENGTH",
     "TABLES",
     "TAGS",
+    "TEST_CASES",
+    "TEST_CASE_GENERATORS",
+    "VALIDATED_SUITES",
     "Table",
 ]
 

@@ -1,0 +1,19 @@
+"""Test cases for coding problems [2.3.5]: from a statement and its submissions to a validated suite and its strength.
+
+The map, from the stages down:
+
+    collecting     stage coding_problems: built-in problems, folders of yours, rows of the corpus; refusals before any run
+    generators     stage test_case_generators: where a problem's generator comes from
+    cases          stage test_cases: generators run, inputs checked
+    suites         stage validated_test_suites: submissions run, the 7/10 and 9/10 rules
+    power          stage suite_strength: held-out, wrong and mutated programs against the suites
+    writing        prompt and parser for generators that a model writes; writing_job is the job around an engine
+    execution      runs of programs on inputs, committed as they come, none repeated
+    generating     a generator's inputs, drawn inside the sandbox
+    rules          agreement, validity, and what becomes of a problem: pure
+    special_judge  does the statement allow several right outputs?
+    mutants, subset: small wrong changes to right programs; the fewest cases with the same power
+    coding_problem what a coding problem is; `library` reads folders of them (`builtin/`)
+
+Nothing here runs a program or a generator outside the sandbox. The reward that uses a suite is `rewards/code.py`.
+"""

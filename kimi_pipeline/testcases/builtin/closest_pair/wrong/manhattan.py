@@ -1,0 +1,3 @@
+n = int(input())
+p = [tuple(map(int, input().split())) for _ in range(n)]
+print(min(abs(a[0] - b[0]) + abs(a[1] - b[1]) for i, a in enumerate(p) for b in p[:i]))

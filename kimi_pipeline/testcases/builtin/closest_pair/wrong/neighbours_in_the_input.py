@@ -1,0 +1,3 @@
+n = int(input())
+p = [tuple(map(int, input().split())) for _ in range(n)]
+print(min(((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2) ** 0.5 for a, b in zip(p, p[1:])))

@@ -1,0 +1,3 @@
+from math import gcd
+input()
+print(gcd(*map(int, input().split())))

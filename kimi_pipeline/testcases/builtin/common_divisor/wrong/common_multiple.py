@@ -1,0 +1,3 @@
+from math import lcm
+input()
+print(lcm(*map(int, input().split())))

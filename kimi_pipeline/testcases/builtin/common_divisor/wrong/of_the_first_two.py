@@ -1,0 +1,3 @@
+from math import gcd
+input()
+print(gcd(*list(map(int, input().split()))[:2]))

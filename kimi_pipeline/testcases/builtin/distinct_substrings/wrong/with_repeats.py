@@ -1,0 +1,2 @@
+n = len(input())
+print(n * (n + 1) // 2)

@@ -1,0 +1,2 @@
+word("abcdefghijklmnopqrstuvwxyz", 1, 150)
+end()

@@ -1,0 +1,3 @@
+from itertools import accumulate
+input()
+print(max(accumulate(map(int, input().split()), lambda run, x: max(run + x, x))))

@@ -1,0 +1,3 @@
+from statistics import mode
+input()
+print(mode(map(int, input().split())))

@@ -1,0 +1,3 @@
+input()
+a = input().split()
+print(max(map(a.count, a)))

@@ -1,0 +1,3 @@
+input()
+a = input().split()
+print(min(a, key=a.count))

@@ -1,0 +1,18 @@
+import sys
+sys.setrecursionlimit(1000)
+n, m = map(int, input().split())
+g = [[] for _ in range(n + 1)]
+for _ in range(m):
+    u, v = map(int, input().split())
+    g[u].append(v)
+out, seen = [], set()
+def visit(u):
+    seen.add(u)
+    for v in g[u]:
+        if v not in seen:
+            visit(v)
+    out.append(u)
+for u in range(1, n + 1):
+    if u not in seen:
+        visit(u)
+print(*out[::-1])

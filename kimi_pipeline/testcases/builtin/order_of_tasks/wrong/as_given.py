@@ -1,0 +1,2 @@
+n = int(input().split()[0])
+print(*range(1, n + 1))

@@ -1,0 +1,5 @@
+n, s = ints_of(2)
+check(2 <= n <= 200 and -2000 <= s <= 2000)
+a = ints(n, -1000, 1000)
+check(any(a[i] + a[j] == s for i in range(n) for j in range(i)))
+end()

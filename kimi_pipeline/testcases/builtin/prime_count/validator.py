@@ -1,0 +1,3 @@
+a, b = ints(2, 1, 3000)
+check(a <= b)
+end()

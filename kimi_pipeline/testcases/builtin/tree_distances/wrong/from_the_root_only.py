@@ -1,0 +1,9 @@
+n = int(input())
+g = [[] for _ in range(n + 1)]
+for _ in range(n - 1):
+    u, v = map(int, input().split())
+    g[u].append(v)
+    g[v].append(u)
+def walk(u, p, d):
+    return d + sum(walk(v, u, d + 1) for v in g[u] if v != p)
+print(walk(1, 0, 0))

@@ -1,0 +1,104 @@
+"""What the stages of test cases share: the profile's problems, decisions, and a branch that is refused where no sandbox is.
+
+Belongs here: reading back what an earlier stage stored, opening the sandbox or saying why not. Does not belong here: any
+stage's work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kimi_pipeline import tables
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.ledger import KEEP, REFUSE, Decision, record
+from kimi_pipeline.reasons import Reason
+from kimi_pipeline.sandbox_door import open_sandbox
+from kimi_pipeline.stages import Context, Outcome
+from kimi_pipeline.tables import Table
+from kimi_pipeline.testcases.coding_problem import CodingProblem
+from kimi_pipeline.testcases.execution import Runs
+from sandbox import Sandbox
+
+REPORTED = {"problems": 1000, "no special judge": 614, "at least 40 valid cases": 463, "kept": 323}
+"""The report's funnel [2.3.5]."""
+
+COMMIT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A problem and what a stage made of it."""
+
+    problem: CodingProblem
+    verdict: str
+    reason: Reason
+    evidence: dict[str, Any]
+
+    @property
+    def kept(self) -> bool:
+        return self.verdict == KEEP
+
+    def decision(self, stage: str) -> Decision:
+        return Decision(stage, self.problem.problem_id, self.verdict, self.reason, self.evidence)
+
+
+def profile_rows(context: Context, table: Table, order: str = "problem_id") -> list[dict[str, Any]]:
+    """The profile's rows of a table."""
+    return context.lake.rows(f"select * from {table.name} where profile = ? order by {order}", [context.profile.name])
+
+
+def kept_problems(context: Context) -> list[CodingProblem]:
+    """The profile's coding problems that need no special judge and have submissions."""
+    rows = profile_rows(context, tables.CODING_PROBLEMS)
+    return [CodingProblem.from_row(row) for row in rows if row["verdict"] == KEEP]
+
+
+def replace_rows(context: Context, table: Table, rows: list[dict[str, Any]], reason: str, problem_id: str = "") -> None:
+    """The profile's rows of a table (of one problem), replaced in one commit."""
+    where = f"profile = '{context.profile.name}'" + (f" and problem_id = '{problem_id}'" if problem_id else "")
+    stamped = [{"profile": context.profile.name} | row for row in rows]
+    context.lake.replace(table, stamped, where=where, run_id=context.run_id, reason=reason)
+
+
+def record_all(context: Context, stage: str, rule: str, judged: Sequence[Judged], parameters: Any) -> Counter[str]:
+    """Decisions into the ledger; returns refusals by reason."""
+    decisions = [one.decision(stage) for one in judged]
+    record(context.lake, decisions, parameters=parameters, actor=rule, run_id=context.run_id)
+    return Counter(str(one.reason) for one in judged if not one.kept)
+
+
+@contextlib.contextmanager
+def sandbox_or_reason(context: Context, packages: Path | None = None) -> Iterator[Sandbox | str]:
+    """The profile's sandbox, or why none works here: then the branch is refused, and the rest of the lineage completes."""
+    section = context.profile.sandbox
+    if packages is not None:
+        section = section.model_copy(update={"packages": str(packages)})
+    with contextlib.ExitStack() as stack:
+        try:
+            box: Sandbox | str = stack.enter_context(open_sandbox(section))
+        except UserError as error:
+            box = str(error)
+        yield box
+
+
+def refused_branch(context: Context, stage: str, rule: str, problems: Sequence[CodingProblem], why: str) -> Outcome:
+    """Every problem refused with `no_sandbox`; the stage has an outcome, so that what follows can say the same.
+
+    What the sandbox is stands among the stages' settings (`runs_in`): as soon as one works, they are computed."""
+    context.say(f"{stage}: refused, nothing untrusted is run without a sandbox: {why}")
+    judged = [Judged(one, REFUSE, Reason.NO_SANDBOX, {"why": why[:300]}) for one in problems]
+    record_all(context, stage, rule, judged, {"rule": rule})
+    return Outcome(
+        data_version="no sandbox",
+        figures={"problems": len(problems), str(Reason.NO_SANDBOX): len(problems), "why": why},
+        outputs={"refused": why},
+    )
+
+
+def runs_of(context: Context, box: Sandbox) -> Runs:
+    return Runs(context.lake, box, context.run_id, COMMIT_SECONDS, context.say)

@@ -1,0 +1,206 @@
+"""The stage `validated_test_suites`: the drawn submissions run on every input, then the 7/10 and 9/10 rules [2.3.5].
+
+Belongs here: which programs run on which inputs, the rows, the funnel's plot. Does not belong here: the rules (`rules.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from kimi_pipeline import plots, tables
+from kimi_pipeline.digests import digest
+from kimi_pipeline.ledger import REFUSE
+from kimi_pipeline.reasons import Reason
+from kimi_pipeline.sandbox_door import runs_in
+from kimi_pipeline.stages import Context, Outcome, Stage
+from kimi_pipeline.testcases.coding_problem import ACCEPTED, CodingProblem, Program
+from kimi_pipeline.testcases.execution import Asked, Runs, limits_of, setting_of
+from kimi_pipeline.testcases.rules import SuiteVerdict, Thresholds, agreement, draw_submissions, judge_suite
+from kimi_pipeline.testcases.scope import (
+    REPORTED,
+    Judged,
+    kept_problems,
+    profile_rows,
+    record_all,
+    refused_branch,
+    replace_rows,
+    runs_of,
+    sandbox_or_reason,
+)
+from sandbox import Sandbox
+
+RULE = "validated_suites@1"
+
+
+def thresholds_of(context: Context) -> Thresholds:
+    chosen = context.profile.testcases
+    return Thresholds(chosen.submissions, chosen.agree, chosen.valid_cases, chosen.passing)
+
+
+def usable_cases(context: Context) -> dict[str, list[dict[str, Any]]]:
+    """The profile's usable cases by problem, in order."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in profile_rows(context, tables.TEST_CASES, "problem_id, case_number"):
+        if row["reason_code"] == Reason.GENERATED:
+            found.setdefault(row["problem_id"], []).append(row)
+    return found
+
+
+def drawn_of(problem: CodingProblem, thresholds: Thresholds, seed: int) -> list[Program]:
+    """The submissions that validate a problem: the same for all its cases."""
+    accepted = {one.submission_id: one for one in problem.of_kind(ACCEPTED)}
+    return [accepted[key] for key in draw_submissions(problem.problem_id, list(accepted), thresholds.submissions, seed)]
+
+
+def validate(context: Context) -> Outcome:
+    thresholds, seed = thresholds_of(context), context.profile.seed
+    cases = usable_cases(context)
+    problems = [one for one in kept_problems(context) if len(cases.get(one.problem_id, ())) >= thresholds.valid_cases]
+    with sandbox_or_reason(context) as box:
+        if isinstance(box, str):
+            replace_rows(context, tables.VALIDATED_SUITES, [], "no sandbox")
+            return refused_branch(context, "validated_test_suites", RULE, problems, box)
+        runs = runs_of(context, box)
+        inputs = {one.problem_id: {c["input_digest"]: c["input"] for c in cases[one.problem_id]} for one in problems}
+        asked = [
+            Asked(one, program, inputs[one.problem_id], "suite")
+            for one in problems
+            for program in drawn_of(one, thresholds, seed)
+        ]
+        runs.run(asked)
+        suites = [suite_of(one, cases[one.problem_id], runs, box, thresholds, seed) for one in problems]
+    replace_rows(context, tables.VALIDATED_SUITES, [row for row, _, _ in suites], "validated suites")
+    replace_rows(context, tables.SUITE_CASES, [row for _, rows, _ in suites for row in rows], "suite cases")
+    judged = [
+        Judged(one, verdict.verdict, verdict.reason, {"valid": verdict.valid_cases, "passing": len(verdict.passing)})
+        for one, (_, _, verdict) in zip(problems, suites, strict=True)
+    ]
+    refused = record_all(context, "validated_test_suites", RULE, judged, _settings(context))
+    funnel = funnel_of(context)
+    kept = [row for row, _, verdict in suites if verdict.verdict != REFUSE]
+    return Outcome(
+        data_version=digest(
+            [[row[name] for name in ("problem_id", "verdict", "reason_code", "setting")] for row, _, _ in suites]
+        ),
+        figures={
+            "kept": len(kept),
+            "problems_with_inputs": len(problems),
+            **dict(refused.most_common()),
+            "funnel": funnel,
+            "report_funnel": REPORTED,
+            "valid_cases_of_kept": sum(row["valid_cases"] for row in kept),
+            "mean_agreement_of_kept": round(sum(row["mean_agreement"] for row in kept) / max(len(kept), 1), 4),
+            "runs_done": runs.done,
+            "runs_reused": runs.reused,
+        },
+        plots={"funnel": _plot(context, funnel)},
+        preview=[
+            {name: row[name] for name in ("problem_id", "verdict", "reason_code", "valid_cases")}
+            for row, _, _ in suites
+        ],
+    )
+
+
+def suite_of(
+    problem: CodingProblem, cases: list[dict[str, Any]], runs: Runs, box: Sandbox, full: Thresholds, seed: int
+) -> tuple[dict[str, Any], list[dict[str, Any]], SuiteVerdict]:
+    """The suite's row, its cases' rows and the verdict, from committed runs alone."""
+    drawn = drawn_of(problem, full, seed)
+    thresholds = full.scaled(len(drawn))
+    by_submission = runs.of(problem, drawn)
+    agreements = {
+        case["input_digest"]: agreement(
+            [own[case["input_digest"]] for own in by_submission.values()], thresholds.agree, problem.float_tolerance
+        )
+        for case in cases
+    }
+    verdict = judge_suite(agreements, by_submission, thresholds, problem.float_tolerance)
+    rows = []
+    for case in cases:
+        one = agreements[case["input_digest"]]
+        rows.append(
+            {
+                "problem_id": problem.problem_id,
+                "case_number": case["case_number"],
+                "stratum": case["stratum"],
+                "input_digest": case["input_digest"],
+                "valid": one.valid,
+                "reason_code": str(one.reason),
+                "expected": one.expected,
+                "agreeing": one.agreeing,
+                "ended_well": one.ended_well,
+                "distinct_outputs": one.distinct,
+            }
+        )
+    shares = [one.agreeing / len(drawn) for one in agreements.values() if one.valid]
+    row = {
+        "problem_id": problem.problem_id,
+        "verdict": verdict.verdict,
+        "reason_code": str(verdict.reason),
+        "evidence": "",
+        "generator_id": cases[0]["generator_id"] if cases else None,
+        "setting": setting_of(problem, box),
+        "drawn": [program.submission_id for program in drawn],
+        "passing": list(verdict.passing),
+        "cases": len(cases),
+        "valid_cases": verdict.valid_cases,
+        "mean_agreement": sum(shares) / len(shares) if shares else 0.0,
+        "thresholds": json.dumps(asdict(thresholds)),
+        "limits": json.dumps(limits_of(problem).as_dict()),
+        "image": box.backend.image,
+        "inputs_checked": problem.validator is not None,
+    }
+    return row, rows, verdict
+
+
+def funnel_of(context: Context) -> dict[str, int]:
+    """The report's four steps, from the tables alone."""
+    suites = profile_rows(context, tables.VALIDATED_SUITES)
+    problems = profile_rows(context, tables.CODING_PROBLEMS)
+    need = context.profile.testcases.valid_cases
+    ours = (
+        len(problems),
+        sum(row["reason_code"] != Reason.SPECIAL_JUDGE for row in problems),
+        sum(row["valid_cases"] >= need for row in suites),
+        sum(row["verdict"] != REFUSE for row in suites),
+    )
+    return dict(zip(REPORTED, ours, strict=True))
+
+
+def _plot(context: Context, funnel: dict[str, int]) -> str:
+    path = context.home.reports / f"coding-funnel-{context.profile.name}.png"
+    title = f"Coding problems kept: {funnel['kept']} of {funnel['problems']}; the report: 323 of 1000"
+    return plots.paired_bars(
+        {name: (funnel[name] / max(funnel["problems"], 1), REPORTED[name] / 1000) for name in REPORTED},
+        ("ours", "report"),
+        path,
+        title=title,
+        y="share of all problems",
+    )
+
+
+def _settings(context: Context) -> dict[str, Any]:
+    chosen = context.profile.testcases
+    names = ("submissions", "agree", "valid_cases", "passing", "few_submissions", "least_submissions")
+    settings = {name: getattr(chosen, name) for name in names}
+    return settings | {"seed": context.profile.seed, "runs_in": runs_in(context.profile.sandbox)}
+
+
+VALIDATED_TEST_SUITES = Stage(
+    name="validated_test_suites",
+    description="Ten submissions run on every case; 7 must agree, 9 must pass them all [2.3.5]",
+    group="testcases",
+    compute=validate,
+    upstream=("coding_problems", "test_cases"),
+    settings=_settings,
+    code=(
+        __name__,
+        "kimi_pipeline.testcases.rules",
+        "kimi_pipeline.rewards.outputs",
+        "kimi_pipeline.testcases.execution",
+    ),
+    tables=(tables.VALIDATED_SUITES, tables.SUITE_CASES, tables.SUBMISSION_RUNS),
+    kinds=("python", "docker", "deltalake"),
+)

@@ -1,0 +1,155 @@
+"""The 7/10, 40-case and 9/10 rules, by hand: every number below is counted on paper."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kimi_pipeline.ledger import KEEP, REFUSE
+from kimi_pipeline.reasons import Reason
+from kimi_pipeline.rewards.outputs import comparison, normalise
+from kimi_pipeline.testcases.rules import Run, Thresholds, agreement, draw_submissions, judge_suite, passes_all
+
+REPORT = Thresholds()
+
+
+def well(output: str, times: int) -> list[Run]:
+    return [Run("ok", output)] * times
+
+
+def crashed(times: int, output: str | None = None) -> list[Run]:
+    return [Run("wrong_exit", output)] * times
+
+
+@pytest.mark.parametrize(("same", "valid"), [(6, False), (7, True), (8, True), (10, True)])
+def test_a_case_is_valid_from_seven_of_ten(same: int, valid: bool) -> None:
+    found = agreement(well("1", same) + [Run("ok", str(100 + k)) for k in range(10 - same)], REPORT.agree)
+    assert (found.valid, found.agreeing, found.ended_well) == (valid, same, 10)
+    assert found.expected == ("1" if valid else None)
+    assert found.reason == (Reason.VALID_CASE if valid else Reason.SUBMISSIONS_DISAGREE)
+
+
+@pytest.mark.parametrize(("same", "valid"), [(6, False), (7, True)])
+def test_runs_that_crash_count_among_the_ten(same: int, valid: bool) -> None:
+    assert agreement(well("1", same) + crashed(10 - same), REPORT.agree).valid is valid
+
+
+def test_crashing_alike_is_no_agreement() -> None:
+    # all ten printed "1" before they crashed
+    found = agreement(crashed(10, "1"), REPORT.agree)
+    assert (found.valid, found.agreeing, found.reason) == (False, 0, Reason.SUBMISSIONS_FAIL)
+    assert agreement(well("1", 6) + crashed(4, "1"), REPORT.agree).reason is Reason.SUBMISSIONS_FAIL
+
+
+def test_output_that_is_not_utf8_is_no_agreement() -> None:
+    assert not agreement([Run("ok", None)] * 10, REPORT.agree).valid
+
+
+def test_a_tie_is_invalid() -> None:
+    found = agreement(well("1", 5) + well("2", 5), agree=5)
+    assert (found.valid, found.reason) == (False, Reason.OUTPUTS_TIE)
+    assert agreement(well("1", 6) + well("2", 4), agree=5).valid
+
+
+def test_agreement_within_a_tolerance() -> None:
+    runs = well("1.0000001", 4) + well("1.0", 3) + well("2.0", 3)
+    assert not agreement(runs, 7).valid
+    found = agreement(runs, 7, tolerance=1e-6)
+    assert (found.valid, found.agreeing, found.expected) == (True, 7, "1.0000001")
+
+
+def suite(cases: int, wrong: dict[str, set[int]], disagreeing: int = 0) -> tuple[dict, dict]:
+    """`cases` valid cases on which submission `name` is wrong at the numbers in `wrong`; then cases that are split 5:5."""
+    runs: dict[str, dict[str, Run]] = {}
+    for number in range(10):
+        name = f"s{number}"
+        own = {f"c{k}": Run("ok", "bad" + name if k in wrong.get(name, set()) else "right") for k in range(cases)}
+        own |= {f"d{k}": Run("ok", str(number % 2)) for k in range(disagreeing)}
+        runs[name] = own
+    names = runs["s0"]
+    return {case: agreement([own[case] for own in runs.values()], REPORT.agree) for case in names}, runs
+
+
+@pytest.mark.parametrize(("failing", "verdict"), [(0, KEEP), (1, KEEP), (2, REFUSE)])
+def test_kept_when_nine_of_ten_pass_every_case(failing: int, verdict: str) -> None:
+    # each failing submission is wrong on one case of its own, and right on the other 49: counted over all cases, it fails
+    agreements, runs = suite(50, {f"s{k}": {k} for k in range(failing)})
+    found = judge_suite(agreements, runs, REPORT)
+    assert found.verdict == verdict
+    assert (found.valid_cases, len(found.passing)) == (50, 10 - failing)
+    assert found.reason is (Reason.VALIDATED if verdict == KEEP else Reason.TOO_FEW_PASS)
+
+
+def test_nine_of_ten_is_not_counted_by_case() -> None:
+    # every case has 9 of 10 right outputs, yet no submission but five passes all
+    agreements, runs = suite(50, {f"s{k}": {k} for k in range(5)})
+    assert all(one.agreeing >= 9 for one in agreements.values())
+    assert judge_suite(agreements, runs, REPORT).verdict == REFUSE
+
+
+@pytest.mark.parametrize(("valid", "verdict"), [(39, REFUSE), (40, KEEP)])
+def test_a_generator_needs_forty_valid_cases(valid: int, verdict: str) -> None:
+    agreements, runs = suite(valid, {}, disagreeing=50 - valid)
+    found = judge_suite(agreements, runs, REPORT)
+    assert (found.verdict, found.valid_cases) == (verdict, valid)
+    # invalid cases are not selected: that nobody "passes" them takes nothing from the submissions
+    assert len(found.passing) == 10
+    if verdict == REFUSE:
+        assert found.reason is Reason.SUBMISSIONS_DISAGREE
+
+
+def test_a_missing_run_is_a_failure() -> None:
+    assert not passes_all({}, {"c": "1"})
+    assert passes_all({"c": Run("ok", "1")}, {"c": "1"})
+
+
+def test_thresholds_of_few_submissions() -> None:
+    # 0.7 * 5 = 3.5 -> 4; 0.9 * 5 = 4.5 -> 5. Of two: a majority is two
+    assert REPORT.scaled(5) == Thresholds(5, 4, 40, 5)
+    assert REPORT.scaled(2) == Thresholds(2, 2, 40, 2)
+    assert REPORT.scaled(10) is REPORT and REPORT.scaled(14) is REPORT
+
+
+def test_the_draw_is_a_function_of_seed_and_problem() -> None:
+    names = [f"s{k}" for k in range(14)]
+    drawn = draw_submissions("p", names, 10, 0)
+    assert len(set(drawn)) == 10
+    assert drawn == draw_submissions("p", names[::-1], 10, 0)
+    assert drawn != draw_submissions("p", names, 10, 1) and drawn != draw_submissions("q", names, 10, 0)
+
+
+def test_what_a_judge_does_not_see() -> None:
+    assert normalise(b"1 2 \r\n3\t\r\n\r\n\n") == "1 2\n3"
+    assert normalise(b" 1\n\n2") == " 1\n\n2"
+    assert normalise(b"\xff") is None
+    assert normalise(b"") == ""
+
+
+@pytest.mark.parametrize(
+    ("expected", "given_", "same"),
+    [
+        ("0.5", "0.5000009", True),
+        ("0.5", "0.500002", False),
+        ("1000000", "1000000.9", True),
+        ("1000000", "1000001.1", False),
+        ("yes 1", "yes 1.0", True),
+        ("yes", "no", False),
+        ("1 2", "1", False),
+        ("nan", "nan", True),
+        ("nan", "1", False),
+        ("inf", "1e309", False),
+    ],
+)
+def test_tolerance(expected: str, given_: str, same: bool) -> None:
+    assert comparison(1e-6)(expected, given_) is same
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=10), st.integers(1, 10), st.randoms())
+def test_the_order_of_runs_changes_nothing(outputs: list[str], agree: int, shuffle) -> None:
+    runs = [Run("ok", one) for one in outputs]
+    before = agreement(runs, agree)
+    shuffle.shuffle(runs)
+    assert agreement(runs, agree) == before
+    if before.valid:
+        assert before.agreeing >= agree and outputs.count(before.expected) == before.agreeing
