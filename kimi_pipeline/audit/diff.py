@@ -8,7 +8,6 @@ it. Where no decision on the problem itself differs but its place, others took i
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -174,11 +173,11 @@ def _cause(stage: str, a: dict[str, Any], b: dict[str, Any]) -> tuple[str, str]:
         return A_PERSON, " -> ".join(actors)
     if a and b and a["checkpoint"] != b["checkpoint"]:
         return CHECKPOINT, f"{a['checkpoint'][:12]} -> {b['checkpoint'][:12]}"
-    if a and b and actors[0] != actors[1]:
+    if a and b and actors[0].partition(":")[0] != actors[1].partition(":")[0]:
         return RULE, " -> ".join(actors)
     if a and b and stage != FUNNEL[-1] and a["evidence"] != b["evidence"] and stage in ("difficulty", "guessability"):
         return SAMPLES, f"{a['evidence']} -> {b['evidence']}"
-    if stage == "contamination":
+    if stage == "contamination":  # the same rule, held against other sets (their digest stands behind its name)
         return EVALUATION_SET, _evidence(a, b)
     if stage in ("duplicates", "ingest"):
         return SOURCE, _evidence(a, b)
@@ -188,7 +187,7 @@ def _cause(stage: str, a: dict[str, Any], b: dict[str, Any]) -> tuple[str, str]:
 
 
 def _evidence(a: dict[str, Any], b: dict[str, Any]) -> str:
-    return " -> ".join(json.dumps(json.loads(one.get("evidence") or "{}"), ensure_ascii=False) for one in (a, b))
+    return " -> ".join(one.get("evidence") or "{}" for one in (a, b))
 
 
 def _who_moved(changes: Iterable[Change], members: dict[str, dict[str, Any]]) -> list[Change]:

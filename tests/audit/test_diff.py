@@ -82,6 +82,21 @@ def test_a_person_is_found_before_the_stages_after(curation: Callable[..., Curat
     assert (changes[gone]["stage"], changes[gone]["cause"]) == ("evaluability", "person")
 
 
+def test_an_evaluation_set_that_came_is_found_as_the_cause(curation: Callable[..., Curation], tmp_path: Path) -> None:
+    first = curation()
+    first.run()
+    lake = first.context.lake
+    (row,) = lake.rows("select problem_id, prompt, answer from prompt_set order by problem_id limit 1")
+    held = tmp_path / "held.jsonl"
+    held.write_text(json.dumps({"question": row["prompt"], "answer": row["answer"]}) + "\n")
+    curation(corpora__evaluation_sets=[str(held)]).run()
+    changes = {one["problem_id"]: one for one in diff(lake, "smoke@1", "smoke@2")["changes"]}
+    assert {(one["change"], one["stage"], one["cause"]) for one in changes.values()} == {
+        ("removed", "contamination", "evaluation_set")
+    }
+    assert changes[row["problem_id"]]["after"] == "refuse: evaluation_copy"
+
+
 def test_equal_and_wrong_versions(curation: Callable[..., Curation]) -> None:
     run = curation()
     run.run()
