@@ -137,7 +137,7 @@ def _warm_up() -> None:
         os.environ.update({f"NAME_{number}": "sample" for number in range(8)})
     os.environ.clear()
     null = os.open(os.devnull, os.O_RDWR)
-    streams = [_stream(null, *how) for _, *how in _STREAMS]
+    streams = [_stream(null, mode, errors, buffering) for _, mode, errors, buffering in _STREAMS]
     code = compile(_SAMPLE, "sample", "exec", dont_inherit=True)
     exec(marshal.loads(marshal.dumps(code)), types.ModuleType("__main__").__dict__)
     for stream in streams:
@@ -281,8 +281,8 @@ def _flush() -> bool:
 
 def _fresh_streams() -> None:
     """Text streams over the program's own descriptors, as the interpreter makes them at its start."""
-    for fd, (name, *how) in enumerate(_STREAMS):
-        stream = _stream(fd, *how)
+    for fd, (name, mode, errors, buffering) in enumerate(_STREAMS):
+        stream = _stream(fd, mode, errors, buffering)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 

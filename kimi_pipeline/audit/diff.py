@@ -8,6 +8,7 @@ it. Where no decision on the problem itself differs but its place, others took i
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass

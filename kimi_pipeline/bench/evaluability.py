@@ -51,7 +51,7 @@ def doubtful_verdicts(rows: list[dict[str, Any]], prompt: str, answer: str) -> l
     """Multiple-choice, true/false and proof verdicts on rows without a list of options: false ones are among these."""
     listed = []
     for row in rows:
-        reference = final_answer(str(row[answer] or ""))
+        reference = final_answer(str(row[answer] or "")) or ""
         reason, where = evaluate(row[prompt], reference)
         if reason in REPORTED and not (_LISTED.search(row[prompt]) or _LETTERS.fullmatch(reference)):
             listed.append({"verdict": str(reason), "at": where, "prompt": row[prompt][:120], "answer": reference})
@@ -89,7 +89,7 @@ def measure(data: Path | None, labelled: Path | None) -> dict[str, Any]:
     for name, prompt, answer in CORPORA:
         rows = read(data / f"{name}.jsonl")
         spent = time.process_time()
-        verdicts = Counter(str(evaluate(row[prompt], final_answer(str(row[answer] or "")))[0]) for row in rows)
+        verdicts = Counter(str(evaluate(row[prompt], final_answer(str(row[answer] or "")) or "")[0]) for row in rows)
         seconds, judged = seconds + time.process_time() - spent, judged + len(rows)
         doubtful = doubtful_verdicts(rows, prompt, answer)
         figures[name] = {"verdicts": dict(verdicts), "doubtful": doubtful, "doubtful_share": len(doubtful) / len(rows)}

@@ -4,9 +4,9 @@ Belongs here: arguments, tables for people, `--json` for machines, exit codes (0
 or input, with one line that says what to do). Does not belong here: what a command does.
 
     door.py      the group, exit codes, tables and JSON     running.py    run, plan, ui, doctor, settings, sandbox
-    auditing.py  funnel, coverage, explain, sets, results   measuring.py  bench, ablations, real
+    auditing.py  funnel, coverage, explain, sets, results   measuring.py  ablations, real
     tracing.py   sql, diff, cost, blame, impact             reviewing.py  review
-    sources.py   sources check
+    sources.py   sources check                              benches.py    bench NAME
 
 Modules are imported inside commands: `explain` and `funnel` must answer at once, and load neither Dagster nor torch.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from kimi_pipeline.cli import (  # each adds its commands to the door
     auditing,
+    benches,
     measuring,
     reviewing,
     running,
@@ -23,4 +24,4 @@ from kimi_pipeline.cli import (  # each adds its commands to the door
 )
 from kimi_pipeline.cli.door import main
 
-__all__ = ["auditing", "main", "measuring", "reviewing", "running", "sources", "tracing"]
+__all__ = ["auditing", "benches", "main", "measuring", "reviewing", "running", "sources", "tracing"]

@@ -1,0 +1,162 @@
+"""`kimi-pipeline bench NAME`: measurements, one command each, in one format.
+
+Belongs here: arguments and the table. Does not belong here: the measurements (`bench/`).
+
+Each answers `{"name", "figures", "peer", "ratio", "machine", "command"}` and keeps it under `$KIMI_HOME/reports`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kimi_pipeline.cli.door import as_json, emit, main, show
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.home import Home
+
+PROFILE = click.option("--profile", default="laptop", show_default=True)
+SEEDS = click.option("--seeds", default="0,1,2", show_default=True, help="Comma-separated")
+DATA = click.option("--data", type=click.Path(path_type=Path), help="Folder of real corpora (math_train.jsonl, ...)")
+
+
+@main.group()
+def bench() -> None:
+    """Measurements; a part that is finished is not measured again."""
+
+
+def whole_numbers(text: str, option: str) -> list[int]:
+    """`0,1,2` as numbers. Raises UserError naming the option."""
+    if not all(part.strip().isdecimal() for part in text.split(",")):
+        raise UserError(f"{option} {text!r}: write whole numbers with commas, as in 0,1,2")
+    return [int(part) for part in text.split(",")]
+
+
+def tell(found: dict[str, Any], as_json: bool) -> None:
+    """Keep the answer and show it."""
+    reports = Home.from_env().prepare().reports
+    (reports / f"bench-{found['name']}.json").write_text(json.dumps(found, indent=2))
+    rows = [{"figure": key, "value": value} for key, value in found["figures"].items()]
+    if found["ratio"] is not None:
+        rows.append({"figure": f"ratio to {found['peer']}", "value": found["ratio"]})
+    emit(found, as_json, lambda: show(rows, f"{found['name']}: {found['command']}"))
+
+
+@bench.command()
+@PROFILE
+@SEEDS
+@as_json
+def learning(profile: str, seeds: str, as_json: bool) -> None:
+    """Does RL raise held-out pass@1? The whole lineage, a seed each."""
+    from kimi_pipeline.bench.learning import measure
+
+    tell(measure(Home.from_env().prepare(), profile, whole_numbers(seeds, "--seeds")), as_json)
+
+
+@bench.command()
+@as_json
+def rl(as_json: bool) -> None:
+    """Trained samples a second, beside TRL and a plain loop."""
+    from kimi_pipeline.bench.rl import measure
+
+    tell(measure(Home.from_env().prepare()), as_json)
+
+
+@bench.command()
+@SEEDS
+@as_json
+def partial(seeds: str, as_json: bool) -> None:
+    """Partial rollouts beside whole ones [2.6.2]."""
+    from kimi_pipeline.bench.partial import measure
+
+    tell(measure(Home.from_env().prepare(), whole_numbers(seeds, "--seeds")), as_json)
+
+
+@bench.command()
+@as_json
+def sandbox(as_json: bool) -> None:
+    """The same as `kimi-pipeline sandbox bench`."""
+    from kimi_pipeline.sandbox_door import command
+
+    sys.exit(command(["bench", *(["--json"] if as_json else [])]))
+
+
+@bench.command()
+@DATA
+@as_json
+def tagger(data: Path | None, as_json: bool) -> None:
+    """Accuracy and calibration of the tagger, held out."""
+    from kimi_pipeline.bench.tagger import measure
+
+    tell(measure(data), as_json)
+
+
+@bench.command()
+@DATA
+@click.option("--labelled", type=click.Path(path_type=Path), help="Rows with prompt, answer and label")
+@as_json
+def evaluability(data: Path | None, labelled: Path | None, as_json: bool) -> None:
+    """Precision and recall of evaluability's verdicts."""
+    from kimi_pipeline.bench.evaluability import measure
+
+    tell(measure(data, labelled), as_json)
+
+
+@bench.command()
+@as_json
+def agreement(as_json: bool) -> None:
+    """The verifier beside plain math-verify: do they agree?"""
+    from kimi_pipeline.bench.agreement import measure
+
+    tell(measure(), as_json)
+
+
+@bench.command()
+@as_json
+def poison(as_json: bool) -> None:
+    """Ten thousand pairs with bombs among them: does every one end in time, and right?"""
+    from kimi_pipeline.bench.poison import measure
+
+    tell(measure(), as_json)
+
+
+@bench.command()
+@as_json
+def verifier(as_json: bool) -> None:
+    """Verdicts a second on a model's responses, beside sequential math-verify."""
+    from kimi_pipeline.bench.verifying import measure
+
+    tell(measure(Home.from_env().prepare()), as_json)
+
+
+@bench.command()
+@click.option("--rows", default="10000,100000,1000000", show_default=True, help="Sizes, comma-separated")
+@as_json
+def curation(rows: str, as_json: bool) -> None:
+    """Problems a second through curation, and near-duplicates beside datatrove and datasketch."""
+    from kimi_pipeline.bench.curation import measure
+
+    tell(measure(Home.from_env().prepare(), whole_numbers(rows, "--rows")), as_json)
+
+
+@bench.command()
+@PROFILE
+@SEEDS
+@as_json
+def adaptive(profile: str, seeds: str, as_json: bool) -> None:
+    """Samples that adaptive difficulty saves, and how often it decides as all ten would."""
+    from kimi_pipeline.bench.adaptive import measure
+
+    tell(measure(Home.from_env().prepare(), profile, whole_numbers(seeds, "--seeds")), as_json)
+
+
+@bench.command()
+@as_json
+def testcases(as_json: bool) -> None:
+    """Runs a second of test-case validation, beside a container a run."""
+    from kimi_pipeline.bench.testcases import measure
+
+    tell(measure(Home.from_env().prepare()), as_json)
