@@ -16,7 +16,7 @@ from sandbox import Sandbox
 from tests.testcases.truth import GOOD, truths
 
 PROBLEMS = builtin_problems()
-INPUTS = 10
+INPUTS = 24
 
 
 def test_there_are_twenty_of_many_kinds() -> None:
@@ -51,10 +51,11 @@ def test_each_has_fourteen_different_right_programs_and_six_with_a_named_bug(pro
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda one: one.name)
 def test_accepted_programs_agree_with_a_brute_force_and_wrong_ones_do_not(problem, box: Sandbox) -> None:  # type: ignore[no-untyped-def]
-    (found,) = truths([problem], INPUTS, box)
+    (found,) = truths([problem], INPUTS, box, compiled=1, every=3)
     assert len(found.inputs) >= INPUTS // 2
     assert found.false == []
     if problem.planted == "sound" or problem.name in GOOD:
         assert found.unusable == []
+    # a weak program's bug may need more inputs than these
     uncaught = [label for label, wrong in found.caught.items() if wrong is None and label.startswith(WRONG)]
     assert uncaught == []
