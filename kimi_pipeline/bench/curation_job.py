@@ -41,6 +41,12 @@ EVALUATION_PROBLEMS, COPIES = 1000, 500
 RECIPE = """
 description = "What bench curation selects"
 max_size = {size}
+weights = "by_failure"
+[difficulty_mix]
+easy = 0.2
+medium = 0.4
+hard = 0.3
+unsolved = 0.1
 [mix]
 mathematics = 0.8
 general_reasoning = 0.2
@@ -49,8 +55,17 @@ DRAWN = {
     "difficulty": (
         tables.DIFFICULTY,
         f"""
-        select problem_id, '{CHECKPOINT}' as checkpoint, '{TEMPLATE}' as template, 10 as n, 0 as excluded,
+        select problem_id, '{CHECKPOINT}' as checkpoint, '{TEMPLATE}' as template, 10 as n, 0 as excluded, 0 as cut,
+               0 as imported,
                (hash(problem_id) % 11)::bigint as correct, correct / 10 as pass_rate, 0.0 as low, 1.0 as high
+        from {FIT}
+        """,
+    ),
+    "reference_checks": (
+        tables.REFERENCE_CHECKS,
+        f"""
+        select problem_id, '{CHECKPOINT}' as checkpoint, '{TEMPLATE}' as template, 'keep' as verdict,
+               'undisputed' as reason_code, '{{}}' as evidence, 'drawn' as rule_version
         from {FIT}
         """,
     ),

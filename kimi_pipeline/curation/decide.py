@@ -1,16 +1,14 @@
-"""Decisions that depend on a set's thresholds: difficulty, guessability, and who gets a place.
+"""Decisions that depend on a set's thresholds: difficulty and guessability.
 
 Belongs here: pure functions from a problem's figures to a verdict with a reason. Does not belong here: tables
-(`selection.py`), estimates (`difficulty.py`, `guessability.py`).
+(`selection.py`), who gets a place (`choosing.py`), estimates (`difficulty.py`, `guessability.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kimi_pipeline.curation.recipe import Recipe
-from kimi_pipeline.digests import digest
 from kimi_pipeline.reasons import Reason
 
 KEPT = {Reason.SOLVABLE, Reason.UNSOLVED, Reason.NOT_GUESSED, Reason.NOT_FILTERED, Reason.SELECTED}
@@ -59,32 +57,3 @@ def bucket(pass_rate: float) -> str:
     if pass_rate == 0:
         return "unsolved"
     return "hard" if pass_rate < HARD_BELOW else "easy" if pass_rate > EASY_ABOVE else "medium"
-
-
-def choose(candidates: Iterable[Figures], recipe: Recipe) -> dict[str, Reason]:
-    """Who gets a place: each domain up to its share of the target mix, then all up to the largest size.
-
-    Candidates queue by a hash of seed and id, so a new row pushes out at most one other. The mix is as large as the
-    scarcest of its domains allows; domains outside the mix get no place.
-    """
-    queue = sorted(candidates, key=lambda f: digest([recipe.seed, f.problem_id]))
-    total = len(queue) if recipe.max_size is None else min(recipe.max_size, len(queue))
-    places: dict[str, int] | None = None
-    if recipe.mix:
-        wanted = {domain: share / sum(recipe.mix.values()) for domain, share in recipe.mix.items() if share}
-        present = {domain: sum(f.domain == domain for f in queue) for domain in wanted}
-        total = min([total, *(int(present[domain] / share) for domain, share in wanted.items())])
-        places = {domain: round(total * share) for domain, share in wanted.items()}
-    reasons: dict[str, Reason] = {}
-    taken = 0
-    for figures in queue:
-        if places is not None and places.get(figures.domain, 0) == 0:
-            reasons[figures.problem_id] = Reason.OVER_TARGET_MIX
-        elif places is None and taken == total:
-            reasons[figures.problem_id] = Reason.OVER_MAX_SIZE
-        else:
-            taken += 1
-            if places is not None:
-                places[figures.domain] -= 1
-            reasons[figures.problem_id] = Reason.SELECTED
-    return reasons

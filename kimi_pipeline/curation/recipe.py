@@ -18,6 +18,7 @@ from kimi_pipeline.profiles import Profile
 
 SHIPPED = Path(__file__).parent / "recipes"
 Share = Annotated[float, Field(ge=0, le=1)]
+Bucket = Literal["unsolved", "hard", "medium", "easy"]
 
 
 class Recipe(BaseModel):
@@ -35,7 +36,14 @@ class Recipe(BaseModel):
     max_pass_rate: Share | None = Field(None, description="At or above it a problem is trivial")
     keep_unsolved: bool | None = Field(None, description="Keep problems that no sample solved")
     max_size: int | None = Field(None, ge=1, description="Largest size; empty: the profile's")
+    licences: list[str] = Field([], description="Licences that its problems may have; empty: any")
     mix: dict[str, Share] = Field({}, description="Target share a domain; empty: as they come")
+    difficulty_mix: dict[Bucket, Share] = Field(
+        {}, description="Target share a difficulty bucket, within each domain; empty: as they come"
+    )
+    weights: Literal["uniform", "by_failure"] = Field(
+        "uniform", description="How often RL draws a problem: all alike, or in proportion to 1 - pass rate [2.3.4]"
+    )
     seed: int = Field(0, description="Seed of the choice where there are more problems than places")
 
     def in_force(self, profile: Profile) -> Recipe:

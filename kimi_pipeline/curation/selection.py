@@ -9,40 +9,54 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from kimi_pipeline import tables
 from kimi_pipeline.corpora.ingest import source_names
+from kimi_pipeline.curation.choosing import LEAST_WEIGHT, choose
 from kimi_pipeline.curation.corrections import corrected_answers
-from kimi_pipeline.curation.decide import KEPT, Figures, bucket, choose, decide_difficulty, decide_guessability
+from kimi_pipeline.curation.decide import KEPT
 from kimi_pipeline.curation.difficulty import DIFFICULTY
 from kimi_pipeline.curation.guessability import GUESSABILITY
+from kimi_pipeline.curation.judged import judged_problems
 from kimi_pipeline.curation.promotion import promote
 from kimi_pipeline.curation.recipe import Recipe, load_recipe
 from kimi_pipeline.curation.scope import UNIQUE
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import as_json, table_digest
-from kimi_pipeline.ledger import FUNNEL, IN_FORCE, KEEP, REFUSE, Decision, record
+from kimi_pipeline.lake import as_json
+from kimi_pipeline.ledger import FUNNEL, IN_FORCE, KEEP, REFUSE, record_query
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
 
-RULE = "selection@1"
-FIGURES = f"""
-    select problem_id, prompt, answer, answer_kind, coalesce(t.domain, 'unknown') as domain,
-           coalesce(d.n, 0) n, coalesce(d.correct, 0) correct, coalesce(d.cut, 0) cut, g.hit_at, g.hit_sample_id
-    from ({UNIQUE})
-    semi join (select * from evaluability where verdict = '{KEEP}') using (problem_id)
-    semi join (select * from contamination where verdict = '{KEEP}') using (problem_id)
-    semi join (
-        select * from reference_checks
-        where verdict = '{KEEP}' and checkpoint = $rated_by and template = $rated_in
-    ) using (problem_id)
-    left join (select problem_id, domain from tags) t using (problem_id)
-    left join (select * from difficulty where checkpoint = $rated_by and template = $rated_in) d using (problem_id)
-    left join (select * from guessability where checkpoint = $guessed_by and template = $guessed_in) g using (problem_id)
-    order by problem_id
+RULE = "selection@2"
+DECISIONS = f"""
+    with said as (
+        select problem_id, 'difficulty' as stage, rated as reason_code, $rated_by as checkpoint,
+               '{{"correct": ' || correct || if(cut > 0, ', "cut": ' || cut, '') || ', "n": ' || n || '}}' as evidence
+        from judged
+        union all
+        select problem_id, 'guessability', guessed, $guessed_by,
+               if(hit_at is null, '{{}}',
+                  '{{"hit_at": ' || hit_at || ', "sample_id": ' || to_json(hit_sample_id)::varchar || '}}')
+        from judged where passed
+        union all
+        select problem_id, 'selection', reason, '', '{{"seed": ' || $seed || '}}' from chosen
+    )
+    select $prompt_set as prompt_set, stage, problem_id, '' as subject,
+           if(reason_code in (select unnest($kept)), '{KEEP}', '{REFUSE}') as verdict, reason_code, evidence, checkpoint
+    from said
+"""
+MEMBERS = f"""
+    select $prompt_set as prompt_set, problem_id, p.prompt, coalesce(c.answer, p.answer) as answer, p.answer_kind,
+           j.domain, j.bucket, j.pass_rate, if($by_failure, greatest(1 - j.pass_rate, {LEAST_WEIGHT}), 1.0) as weight,
+           s.reason
+    from ({UNIQUE}) p
+    join (select * from chosen where reason = '{Reason.SELECTED}') s using (problem_id)
+    join judged j using (problem_id)
+    left join corrected c using (problem_id)
 """
 
 
@@ -67,14 +81,35 @@ def cut(context: Context) -> Outcome:
     asked = {"rated": difficulty.outputs, "guessed": guessability.outputs}
     made_by = {f"{did}_by": outputs["checkpoint"] for did, outputs in asked.items()}
     made_by |= {f"{did}_in": outputs["template"] for did, outputs in asked.items()}
-    rows = context.lake.rows(FIGURES, {"sources": sources, **made_by})
-    corrected = corrected_answers(context.lake)
-    rows = [row | {"answer": corrected.get(row["problem_id"], row["answer"])} for row in rows]
-    decisions, selected = _decide(rows, recipe, difficulty.outputs["checkpoint"], guessability.outputs["checkpoint"])
-    record(context.lake, decisions, parameters=recipe.model_dump(), actor=RULE, run_id=context.run_id)
-    content = [_member(context.prompt_set, row) for row in rows if row["problem_id"] in selected]
-    named = table_digest(pa.Table.from_pylist(content, schema=MEMBER))
-    funnel = _funnel(context, sources, decisions)
+    judged = judged_problems(context.lake, recipe, {"sources": sources, **made_by})
+    passed = context.lake.sql(
+        "select problem_id, domain, bucket, licence from judged where guessed in (select unnest($kept))",
+        {"kept": KEPT_CODES},
+        judged=judged,
+    )
+    made = {"judged": judged, "chosen": choose(passed, recipe)}
+    record_query(
+        context.lake,
+        DECISIONS,
+        {
+            "prompt_set": recipe.name,
+            "kept": KEPT_CODES,
+            "seed": recipe.seed,
+            "rated_by": made_by["rated_by"],
+            "guessed_by": made_by["guessed_by"],
+        },
+        stages=["difficulty", "guessability", "selection"],
+        parameters=recipe.model_dump(),
+        actor=RULE,
+        run_id=context.run_id,
+        **made,
+    )
+    members = Members(
+        {"prompt_set": context.prompt_set, "sources": sources, "by_failure": recipe.weights == "by_failure"},
+        made | {"corrected": _corrected(context)},
+    )
+    named = context.lake.query_digest(MEMBERS, members.asked, **members.tables)
+    funnel = _funnel(context, sources, made)
     manifest = {
         "recipe": recipe.model_dump(),
         "profile": context.profile.settings(),
@@ -86,15 +121,16 @@ def cut(context: Context) -> Outcome:
         "funnel": funnel,
         "digest": named,
     }
-    version = _write_version(context, content, named, manifest)
-    size = len(content)
+    (count,) = context.lake.rows(COUNTED, **made)
+    version = _write_version(context, members, count["size"], named, manifest)
+    buckets = context.lake.rows(BUCKETS, **made)
     return Outcome(
         data_version=named,
         figures={
-            "size": size,
+            "size": count["size"],
             "version": version,
-            "mean_pass_rate": round(sum(row["pass_rate"] for row in content) / size, 4) if size else None,
-            **{f"{name}_problems": count for name, count in Counter(row["bucket"] for row in content).most_common()},
+            "mean_pass_rate": count["mean_pass_rate"],
+            **{f"{row['bucket']}_problems": row["problems"] for row in buckets},
         },
         outputs={"prompt_set": context.prompt_set, "version": version, "digest": named},
         preview=[
@@ -114,61 +150,33 @@ INPUTS = (
     "guessability",
     "reference_checks",
 )
-MEMBER = pa.schema(
-    [
-        tables.PROMPT_SET.schema.field(n)
-        for n in tables.PROMPT_SET.schema.names
-        if n not in ("version", "run_id", "created_at")
-    ]
-)
+KEPT_CODES = sorted(map(str, KEPT))
+CHOSEN = f"(select * from chosen where reason = '{Reason.SELECTED}') join judged using (problem_id)"
+COUNTED = f"select count(*) as size, round(avg(pass_rate), 4) as mean_pass_rate from {CHOSEN}"
+BUCKETS = f"select bucket, count(*) as problems from {CHOSEN} group by 1 order by 2 desc, 1"
+REFUSED = """
+    select 'difficulty' as stage, rated as reason, count(*) as n from judged where not passed group by 2
+    union all select 'guessability', guessed, count(*) from judged
+        where passed and guessed not in (select unnest($kept)) group by 2
+    union all select 'selection', reason, count(*) from chosen where reason not in (select unnest($kept)) group by 2
+"""
 
 
-def _decide(
-    rows: list[dict[str, Any]], recipe: Recipe, difficulty_by: str, guesses_by: str
-) -> tuple[list[Decision], set[str]]:
-    name = recipe.name
-    decisions: list[Decision] = []
-    left: list[Figures] = []
+@dataclass(frozen=True)
+class Members:
+    """A version's rows as a query: what `MEMBERS` is asked with, and the tables that it reads beside the lake's."""
 
-    def add(stage: str, problem_id: str, reason: Reason, evidence: dict[str, Any], checkpoint: str) -> bool:
-        kept = reason in KEPT
-        verdict = KEEP if kept else REFUSE
-        decisions.append(Decision(stage, problem_id, verdict, reason, evidence, name, checkpoint=checkpoint))
-        return kept
-
-    for row in rows:
-        figures = Figures(row["problem_id"], row["domain"], row["n"], row["correct"], row["hit_at"], row["cut"])
-        rated = decide_difficulty(figures, recipe) if "difficulty" in recipe.filters else Reason.NOT_FILTERED
-        evidence = {"n": figures.n, "correct": figures.correct} | ({"cut": figures.cut} if figures.cut else {})
-        if not add("difficulty", figures.problem_id, rated, evidence, difficulty_by):
-            continue
-        guessed = decide_guessability(figures) if "guessability" in recipe.filters else Reason.NOT_FILTERED
-        evidence = {"hit_at": figures.hit_at, "sample_id": row["hit_sample_id"]} if figures.hit_at else {}
-        if add("guessability", figures.problem_id, guessed, evidence, guesses_by):
-            left.append(figures)
-    chosen = choose(left, recipe)
-    for figures in left:
-        add("selection", figures.problem_id, chosen[figures.problem_id], {"seed": recipe.seed}, "")
-    return decisions, {problem_id for problem_id, reason in chosen.items() if reason in KEPT}
+    asked: dict[str, Any]
+    tables: dict[str, pa.Table]
 
 
-def _member(prompt_set: str, row: dict[str, Any]) -> dict[str, Any]:
-    rate = row["correct"] / row["n"] if row["n"] else 0.0
-    return {
-        "prompt_set": prompt_set,
-        "problem_id": row["problem_id"],
-        "prompt": row["prompt"],
-        "answer": row["answer"],
-        "answer_kind": row["answer_kind"],
-        "domain": row["domain"],
-        "bucket": bucket(rate),
-        "pass_rate": rate,
-        "weight": 1.0,
-        "reason": str(Reason.SELECTED),
-    }
+def _corrected(context: Context) -> pa.Table:
+    answers = corrected_answers(context.lake)
+    columns = [pa.array(column, pa.string()) for column in (list(answers), list(answers.values()))]
+    return pa.table(columns, names=["problem_id", "answer"])
 
 
-def _funnel(context: Context, sources: list[str], decisions: list[Decision]) -> list[dict[str, Any]]:
+def _funnel(context: Context, sources: list[str], made: dict[str, pa.Table]) -> list[dict[str, Any]]:
     """Counts a stage, in = out + refused; the first two count source rows, the others problems."""
     quarantined = context.lake.rows(
         "select reason_code, count(*) n from quarantine where source in (select unnest(?)) group by 1", [sources]
@@ -203,9 +211,8 @@ def _funnel(context: Context, sources: list[str], decisions: list[Decision]) -> 
             refused[row["stage"]][row["reason"]] += row["n"]
     for row in quarantined:
         refused["ingest"][row["reason_code"]] += row["n"]
-    for decision in decisions:
-        if decision.verdict == REFUSE:
-            refused[decision.stage][str(decision.reason)] += 1
+    for row in context.lake.rows(REFUSED, {"kept": KEPT_CODES}, **made):
+        refused[row["stage"]][row["reason"]] += row["n"]
     funnel = []
     entering = rows + refused["ingest"].total()
     for stage in FUNNEL:
@@ -215,7 +222,7 @@ def _funnel(context: Context, sources: list[str], decisions: list[Decision]) -> 
     return funnel
 
 
-def _write_version(context: Context, content: list[dict[str, Any]], named: str, manifest: dict[str, Any]) -> int:
+def _write_version(context: Context, members: Members, size: int, named: str, manifest: dict[str, Any]) -> int:
     """The version's number: the newest one's where its digest is the same, else the next."""
     newest = context.lake.rows(
         "select version, digest from prompt_set_versions where prompt_set = ? order by version desc limit 1",
@@ -225,17 +232,24 @@ def _write_version(context: Context, content: list[dict[str, Any]], named: str, 
         return int(newest[0]["version"])
     version = int(newest[0]["version"]) + 1 if newest else 1
     reason = f"{context.prompt_set}@{version}"
-    rows = [row | {"version": version} for row in content]
     # A version counts once its row stands in prompt_set_versions; rows of a run that was cut off before are replaced.
     where = f"prompt_set = '{context.prompt_set}' and version = {version}"
-    context.lake.replace(tables.PROMPT_SET, rows, where=where, run_id=context.run_id, reason=reason)
+    context.lake.replace_query(
+        tables.PROMPT_SET,
+        f"select m.*, {version} as version from ({MEMBERS}) m",
+        members.asked,
+        where=where,
+        run_id=context.run_id,
+        reason=reason,
+        **members.tables,
+    )
     context.lake.append(
         tables.PROMPT_SET_VERSIONS,
         [
             {
                 "prompt_set": context.prompt_set,
                 "version": version,
-                "size": len(content),
+                "size": size,
                 "digest": named,
                 "manifest": as_json(manifest | {"rows_at": context.lake.version(tables.PROMPT_SET)}),
             }
@@ -272,7 +286,13 @@ RL_PROMPT_SET = Stage(
         "guessability",
     ),
     settings=_settings,
-    code=(__name__, "kimi_pipeline.curation.decide", "kimi_pipeline.curation.scope"),
+    code=(
+        __name__,
+        "kimi_pipeline.curation.choosing",
+        "kimi_pipeline.curation.decide",
+        "kimi_pipeline.curation.judged",
+        "kimi_pipeline.curation.scope",
+    ),
     tables=(tables.PROMPT_SET, tables.PROMPT_SET_VERSIONS, tables.LEDGER),
     kinds=("duckdb", "deltalake"),
     by_set=True,
