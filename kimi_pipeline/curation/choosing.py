@@ -54,7 +54,8 @@ def choose(candidates: pa.Table, recipe: Recipe) -> pa.Table:
     with Lake.connection() as db:
         db.register("candidates", candidates)
         present = {(domain, bucket): count for domain, bucket, count in db.sql(PARTS, params=asked).fetchall()}
-        found = places(present, recipe.mix, recipe.difficulty_mix, recipe.max_size)
+        by_bucket = {str(bucket): share for bucket, share in recipe.difficulty_mix.items()}
+        found = places(present, recipe.mix, by_bucket, recipe.max_size)
         columns = [[part[0] for part in found], [part[1] for part in found], list(found.values())]
         types = (pa.string(), pa.string(), pa.int64())
         arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
