@@ -7,12 +7,13 @@ The map, from the door down; a module imports only from what stands below it:
     lineage        the list of stages, in order
     evaluation     checkpoints on held-out problems [3]
     rl             online mirror descent on a prompt set [2.3, 2.6]
+    testcases      coding problems and their validated test suites [2.3.5]
     curation       duplicates, tags, evaluability, difficulty, guessability, selection [2.1]
     training       DeepSpeed, SFT, the checkpoints before RL [2.5.2]
     corpora        sources, normalising, quarantine, built-in families
     models         the tokenizer and the tiny model of the laptop
     inference      requests in, samples out: vLLM or an endpoint, the sample store
-    rewards        the Reward contract and rule-based mathematics
+    rewards        the Reward contract; rules for mathematics, suites for programs
     stages         a step of the lineage, and the memo that makes a finished one free
     ledger, lake, tables, problems, profiles, jobs, shards, digests, home: what all of them use
 

@@ -19,6 +19,11 @@ from kimi_pipeline.curation.tagging import TAGGER, TAGS
 from kimi_pipeline.evaluation.stage import EVALUATION
 from kimi_pipeline.rl.stage import RL_CHECKPOINT
 from kimi_pipeline.stages import Stage
+from kimi_pipeline.testcases.cases import TEST_CASES
+from kimi_pipeline.testcases.collecting import CODING_PROBLEMS
+from kimi_pipeline.testcases.generators import TEST_CASE_GENERATORS
+from kimi_pipeline.testcases.power import SUITE_STRENGTH
+from kimi_pipeline.testcases.suites import VALIDATED_TEST_SUITES
 from kimi_pipeline.training.stages import BASE_CHECKPOINT, SFT_CHECKPOINT, SFT_CORPUS
 
 STAGES: dict[str, Stage] = {
@@ -41,5 +46,10 @@ STAGES: dict[str, Stage] = {
         DECISION_LEDGER,
         RL_CHECKPOINT,
         EVALUATION,
+        CODING_PROBLEMS,
+        TEST_CASE_GENERATORS,
+        TEST_CASES,
+        VALIDATED_TEST_SUITES,
+        SUITE_STRENGTH,
     )
 }
