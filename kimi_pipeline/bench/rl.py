@@ -273,5 +273,6 @@ def _rival(own: Home, python: Path, script: str, work: Mapping[str, Any]) -> dic
     )
     if done.returncode or not result.is_file():
         sys.stderr.write(done.stderr.decode(errors="replace")[-4000:])
-        raise UserError(f"bench rl: benchmarks/{script} failed: its output is above")
+        how = f"killed by signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+        raise UserError(f"bench rl: benchmarks/{script} failed ({how}): its output is above")
     return json.loads(result.read_text())

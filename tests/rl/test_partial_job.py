@@ -26,8 +26,10 @@ from tests.training.conftest import run_job
 
 pytestmark = pytest.mark.slow
 
+KILLS = int(os.environ.get("KIMI_KILLS", "3"))
+ITERATIONS = max(8, KILLS)  # a killed job does some of them before it dies, and must not end
 PARTIAL = {
-    "rl__iterations": 8,
+    "rl__iterations": ITERATIONS,
     "rl__segment_tokens": 5,
     "rl__loss_on": "all",
     "rl__sampling": "prioritized",
@@ -35,7 +37,7 @@ PARTIAL = {
     "limits__commit_samples": 20,
 }
 PHASES = ("rollout", "train", "checkpoint", "hand_over", "reward", "idle")
-KILLS = 3  # KIMI_KILLS sets another number
+GLIMPSES = ("reward", "idle")  # over in a millisecond or two: whoever sees one must not wait
 SEED = 7
 
 
@@ -121,7 +123,9 @@ def test_the_buffer_on_disk_can_be_read_with_duckdb(uninterrupted: Any) -> None:
 
 
 def start(home: Home, spec: dict[str, Any], ranks: int = 1) -> subprocess.Popen[bytes]:
-    """The job as a process group of its own."""
+    """The job as a process group of its own, without the heartbeats that a killed one left."""
+    for beat in (home.root / "rl").glob("beats-*/rank-*.json"):
+        beat.unlink()
     path = write_spec(home.jobs, "kimi_pipeline.rl.loop", spec)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "MLFLOW_LOGGING_LEVEL": "ERROR"}
     with (path.parent / "log").open("wb") as log:
@@ -140,19 +144,22 @@ def phase_of(home: Home, rank: int = 0) -> tuple[str, int]:
     return "", 0
 
 
-def killed_in(phase: str, job: subprocess.Popen[bytes], home: Home, rng: random.Random) -> bool:
-    """Kill the job at some moment of a phase; False where it ended by itself before."""
+def killed_in(
+    phase: str, earliest: int, job: subprocess.Popen[bytes], home: Home, rng: random.Random
+) -> tuple[str, int]:
+    """Kill the job at some moment of `phase`, in iteration `earliest` or later. The phase and iteration that it was in when it
+    died, by its last heartbeat."""
     while job.poll() is None:
         now, iteration = phase_of(home)
-        if iteration >= 1 and now == phase and rng.random() < 0.2:
-            time.sleep(rng.random() * 0.02)
+        if iteration >= earliest and now == phase and (phase in GLIMPSES or rng.random() < 0.2):
+            if phase not in GLIMPSES:
+                time.sleep(rng.random() * 0.02)
             break
-        time.sleep(0.001)
-    ended = job.poll() is not None
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(job.pid, signal.SIGKILL)
+        time.sleep(0.0 if phase in GLIMPSES else 0.001)
+    assert job.poll() is None, f"the job ended before it could be killed in {phase}"
+    os.killpg(job.pid, signal.SIGKILL)
     job.wait()
-    return not ended
+    return phase_of(home)
 
 
 def sample_ids(home: Home, policy: str) -> set[str]:
@@ -168,20 +175,20 @@ def test_kill_9_at_random_moments_changes_nothing(
     home = fresh_home(tmp_path_factory.mktemp("partial"), "killed")
     spec = spec_of(home, sft_job, **PARTIAL)
     rng = random.Random(SEED)
-    kills = int(os.environ.get("KIMI_KILLS", KILLS))
-    wanted = [PHASES[number % len(PHASES)] for number in range(kills)]
+    wanted = [PHASES[number % len(PHASES)] for number in range(KILLS)]
     rng.shuffle(wanted)
     committed: set[str] = set()
-    hit = []
-    for phase in wanted:
-        job = start(home, spec)
-        if not killed_in(phase, job, home, rng):
-            break
-        hit.append(phase)
+    hit: list[tuple[str, int]] = []
+    for number, phase in enumerate(wanted):
+        earliest = 1 + number * ITERATIONS // (
+            2 * KILLS
+        )  # spread over the first half: the last kill must find it running
+        hit.append(killed_in(phase, earliest, start(home, spec), home, rng))
         now = sample_ids(home, expected["policy"])
         assert committed <= now, "a committed rollout is gone"
         committed = now
-    assert hit, "the job ended before the first kill"
+    print(f"killed {len(hit)} times, in (phase, iteration): {hit}")
+    assert KILLS < len(PHASES) or {phase for phase, _ in hit} == set(PHASES)
     code, result, output = run_job(home.jobs, "kimi_pipeline.rl.loop", spec)
     assert code == 0 and result is not None, output
     assert result["digest"] == expected["digest"], f"killed in {hit}: other weights than the uninterrupted run's"
