@@ -41,7 +41,7 @@ from vllm.sampling_params import RequestOutputKind  # noqa: E402
 
 ANSWER = re.compile(r"\\boxed\{(.*?)\}")
 MAX_GRAD_NORM = 1.0
-MICRO_BATCH = 8192  # tokens, padding included
+MICRO_BATCH = 2048  # tokens, padding included; the fastest of 2048, 4096 and 8192 on long-tailed lengths
 
 Row = tuple[list[int], list[int], float]  # prompt, response, gain
 
