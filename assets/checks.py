@@ -13,6 +13,7 @@ import dagster as dg
 
 from assets.work import refusals_as_failures, stage_context
 from kimi_pipeline import tables
+from kimi_pipeline.curation.people import KEPT_BY_PEOPLE
 from kimi_pipeline.ledger import IN_FORCE, REFUSE
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.stages import Context
@@ -104,11 +105,12 @@ RULES = (
     Rule(
         "rl_prompt_set",
         "no_refused_verdict",
-        "No problem that evaluability or contamination refuses is in the set",
+        "No problem that evaluability or contamination refuses is in the set, unless a person keeps it",
         _sql(
             f"select problem_id from ({IN_SET}) where problem_id in "
             f"(select problem_id from evaluability where verdict = '{REFUSE}' "
-            f"union all select problem_id from contamination where verdict = '{REFUSE}')"
+            f"union all select problem_id from contamination where verdict = '{REFUSE}') "
+            f"and problem_id not in {KEPT_BY_PEOPLE}"
         ),
     ),
     Rule(
@@ -118,7 +120,8 @@ RULES = (
         # A refused source row (an exact duplicate) says nothing against the problem that another row stands for.
         _sql(
             f"select problem_id from ({IN_SET}) semi join (select problem_id from ({IN_FORCE}) "
-            f"where verdict = '{REFUSE}' and subject = '' and prompt_set in ('', $1)) using (problem_id)"
+            f"where verdict = '{REFUSE}' and subject = '' and prompt_set in ('', $1)) using (problem_id) "
+            f"anti join {KEPT_BY_PEOPLE} using (problem_id)"
         ),
     ),
 )

@@ -89,6 +89,7 @@ class Lake:
 
         Rows equal to what is stored (volatile columns aside) are not written; where nothing changed, nothing is committed.
         """
+        _may_change(table)
         data = self.arrow(table, rows, run_id)
         if not data.num_rows:
             return 0
@@ -135,6 +136,7 @@ class Lake:
         self, table: Table, rows: pa.Table | Iterable[dict[str, Any]], *, where: str | None, run_id: str, reason: str
     ) -> None:
         """Overwrite the rows that match `where` (a Delta predicate; None: the whole table) in one commit."""
+        _may_change(table)
         data = self.arrow(table, rows, run_id)
         if not self.exists(table):
             where = None
@@ -162,6 +164,7 @@ class Lake:
         **extra: pa.Table,
     ) -> int:
         """Overwrite the rows that match `where`, as `replace` does, with those that a query gives. Returns how many."""
+        _may_change(table)
         batches = self.stream(query, parameters, **extra)
         first = list(itertools.islice(batches, 1))  # the query opens its tables here: inside the commit it can't
         where = where if self.exists(table) else None
@@ -194,6 +197,7 @@ class Lake:
                         partition_by=list(table.partition_by) or None,
                         name=table.name,
                         description=SCHEMA_VERSION.format(table.version),
+                        configuration={"delta.appendOnly": "true"} if table.append_only else None,
                         commit_properties=self._properties(table, run_id, reason),
                         **options,
                     )
@@ -317,6 +321,17 @@ class Lake:
             found = db.sql(query, params=parameters)
             return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
+    def rows_at(
+        self, table: Table, version: int, query: str, parameters: Parameters = (), **extra: pa.Table
+    ) -> list[dict[str, Any]]:
+        """The rows that a query over one table at a version gives."""
+        with self.connection() as db:
+            self._open(db, table, version)
+            for name, data in extra.items():
+                db.register(name, data)
+            found = db.sql(query, params=parameters)
+            return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+
     def _open_named(self, db: duckdb.DuckDBPyConnection, query: str, extra: dict[str, pa.Table]) -> None:
         for name, data in extra.items():
             db.register(name, data)
@@ -352,6 +367,11 @@ class Lake:
         if not self.exists(table):
             return {}
         return self.delta(table).optimize.compact(commit_properties=self._properties(table, run_id, "compaction"))
+
+
+def _may_change(table: Table) -> None:
+    if table.append_only:
+        raise ValueError(f"table {table.name} is append-only: write a row that says what changed")
 
 
 def table_digest(data: pa.Table) -> str:

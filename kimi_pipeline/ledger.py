@@ -22,6 +22,7 @@ PERSON = "person:"  # how the actor of a person's decision begins; a rule's is i
 FUNNEL = (
     "ingest",
     "duplicates",
+    "people",
     "evaluability",
     "contamination",
     "reference_checks",

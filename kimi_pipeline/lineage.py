@@ -13,6 +13,7 @@ from kimi_pipeline.curation.difficulty import DIFFICULTY
 from kimi_pipeline.curation.duplicates import DUPLICATES
 from kimi_pipeline.curation.evaluability import EVALUABILITY
 from kimi_pipeline.curation.guessability import GUESSABILITY
+from kimi_pipeline.curation.people import PEOPLE_DECISIONS
 from kimi_pipeline.curation.reference_checks import REFERENCE_CHECKS
 from kimi_pipeline.curation.selection import RL_PROMPT_SET
 from kimi_pipeline.curation.tagging import TAGGER, TAGS
@@ -32,6 +33,7 @@ STAGES: dict[str, Stage] = {
         CORPUS,
         EVALUATION_PROBLEMS,
         DUPLICATES,
+        PEOPLE_DECISIONS,
         TAGGER,
         TAGS,
         EVALUABILITY,

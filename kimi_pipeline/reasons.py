@@ -28,6 +28,13 @@ class Reason(StrEnum):
     UNIQUE = "unique"
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
+    # people: decisions that outrank rules
+    KEPT_BY_PERSON = "kept_by_person"
+    BANNED_BY_PERSON = "banned_by_person"
+    WITHDRAWN = "withdrawn"
+    RELABELLED_TAG = "relabelled_tag"
+    RELABELLED_ANSWER = "relabelled_answer"
+    DECISION_ENDED = "decision_ended"
     # evaluability [2.1]
     EVALUABLE = "evaluable"
     MULTIPLE_CHOICE = "multiple_choice"
@@ -120,6 +127,12 @@ MEANINGS: dict[Reason, str] = {
     Reason.UNIQUE: "a row that stands for its problem",
     Reason.EXACT_DUPLICATE: "the row that stands for the problem has the same normalised content",
     Reason.NEAR_DUPLICATE: "the row that stands for the problem says the same in other words, with the same numbers",
+    Reason.KEPT_BY_PERSON: "a person decided that the problem stays, whatever rules say",
+    Reason.BANNED_BY_PERSON: "a person decided that the problem goes, whatever rules say",
+    Reason.WITHDRAWN: "the problem or its source may be used no more",
+    Reason.RELABELLED_TAG: "a person gave the problem another tag",
+    Reason.RELABELLED_ANSWER: "a person gave the problem another answer, which takes the source's place",
+    Reason.DECISION_ENDED: "a person's decision has run out or was lifted: the rules decide again",
     Reason.EVALUABLE: "one exact answer that rules can check",
     Reason.MULTIPLE_CHOICE: "multiple-choice: right by luck too often",
     Reason.TRUE_FALSE: "true/false or yes/no: right by luck too often",

@@ -21,10 +21,12 @@ from kimi_pipeline.audit.sets import manifest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.ledger import FUNNEL, PERSON, REFUSE
+from kimi_pipeline.reasons import Reason
 
-ADDED, REMOVED, MOVED, REWEIGHTED = "added", "removed", "moved", "reweighted"
+ADDED, REMOVED, RELABELLED, MOVED, REWEIGHTED = "added", "removed", "relabelled", "moved", "reweighted"
 SOURCE, RULE, EVALUATION_SET, CHECKPOINT, SAMPLES = "source", "rule", "evaluation_set", "checkpoint", "samples"
 THRESHOLD, A_PERSON, DISPLACED = "threshold", "person", "quota_displaced"
+PEOPLE = "people"  # the ledger's stage of people's decisions
 CAUSES = {
     SOURCE: "a source row came, went or changed",
     RULE: "a rule's version changed",
@@ -36,9 +38,10 @@ CAUSES = {
     DISPLACED: "others took its place, or left theirs to it",
 }
 
+RELABEL = "(a.answer <> b.answer or a.domain <> b.domain)"  # an erased answer is null and differs from none
 AT_THE_CUT = """
     select l.* from ledger l semi join changed using (problem_id)
-    where l.created_at <= $cut and l.prompt_set in ('', $prompt_set)
+    where l.created_at <= $cut and l.prompt_set in ('', $prompt_set) and not (l.stage = 'people' and l.subject = 'source')
     qualify row_number() over (partition by prompt_set, stage, problem_id, subject order by created_at desc) = 1
 """
 
@@ -66,12 +69,13 @@ def diff(lake: Lake, before: str, after: str) -> dict[str, Any]:
     if a["set"] != b["set"]:
         raise UserError(f"{before} and {after} are versions of two sets: name two versions of one")
     members = {row["problem_id"]: row for row in _members(lake, a, b)}
-    present = _present(lake, a, b, list(members))
     changed = pa.table({"problem_id": pa.array(list(members), pa.string())})
+    answers = [_answers(lake, one, changed) for one in (a, b)]
     decided = [_decisions(lake, one, changed) for one in (a, b)]
+    gone = _withdrawn(lake, changed)
     changes = [
-        _explain(row, present[row["problem_id"]], [one.get(row["problem_id"], {}) for one in decided])
-        for row in members.values()
+        _explain(row, [one.get(name) for one in answers], [one.get(name, {}) for one in decided], gone)
+        for name, row in members.items()
     ]
     changes = _who_moved(changes, members)
     counted = Counter((one.change, one.stage, one.cause) for one in changes)
@@ -104,52 +108,87 @@ def _members(lake: Lake, a: dict[str, Any], b: dict[str, Any]) -> list[dict[str,
         with a as (select * from prompt_set where prompt_set = $name and version = $a),
              b as (select * from prompt_set where prompt_set = $name and version = $b)
         select coalesce(a.problem_id, b.problem_id) as problem_id, coalesce(b.domain, a.domain) as domain,
-               a.bucket as bucket_a, b.bucket as bucket_b, a.weight as weight_a, b.weight as weight_b,
+               a.domain as domain_a, b.domain as domain_b, a.bucket as bucket_a, b.bucket as bucket_b,
+               a.weight as weight_a, b.weight as weight_b,
                case when a.problem_id is null then '{ADDED}' when b.problem_id is null then '{REMOVED}'
+                    when {RELABEL} then '{RELABELLED}'
                     when a.bucket <> b.bucket then '{MOVED}' else '{REWEIGHTED}' end as change
         from a full join b on a.problem_id = b.problem_id
-        where a.problem_id is null or b.problem_id is null or a.bucket <> b.bucket or a.weight <> b.weight
+        where a.problem_id is null or b.problem_id is null or a.bucket <> b.bucket or a.weight <> b.weight or {RELABEL}
         order by problem_id
         """,
         {"name": a["set"], "a": a["version"], "b": b["version"]},
     )
 
 
-def _present(lake: Lake, a: dict[str, Any], b: dict[str, Any], ids: list[str]) -> dict[str, tuple[bool, bool]]:
-    """Whether each problem stood in the sources of each version when it was cut."""
-    there = []
-    for one in (a, b):
-        where = [("source", "in", one["sources"])]
-        rows = lake.read(
-            tables.PROBLEMS, columns=["problem_id"], where=where, version=one["inputs"][tables.PROBLEMS.name]
-        )
-        there.append(set(rows.column(0).to_pylist()))
-    return {one: (one in there[0], one in there[1]) for one in ids}
+def _answers(lake: Lake, version: dict[str, Any], changed: pa.Table) -> dict[str, str]:
+    """The answer of each changed problem that stood in the version's sources when it was cut; empty where it was erased."""
+    rows = lake.rows_at(
+        tables.PROBLEMS,
+        version["inputs"][tables.PROBLEMS.name],
+        "select problem_id, min(coalesce(answer, '')) as answer from problems semi join changed using (problem_id) "
+        "where source in (select unnest($sources)) group by 1",
+        {"sources": version["sources"]},
+        changed=changed,
+    )
+    return {row["problem_id"]: row["answer"] for row in rows}
 
 
 def _decisions(lake: Lake, version: dict[str, Any], changed: pa.Table) -> dict[str, dict[str, dict[str, Any]]]:
-    """By problem and stage, the decision in force at the cut. Of several rows of one problem the kept one speaks."""
+    """By problem and stage, the decision in force at the cut. Of several rows of one problem the kept one speaks; what
+    people decided on its membership, tag and answer is told as one."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in lake.rows(AT_THE_CUT, {"cut": version["cut"], "prompt_set": version["set"]}, changed=changed):
+        if row["reason_code"] == Reason.DECISION_ENDED:
+            continue
         stages = found.setdefault(row["problem_id"], {})
         known = stages.get(row["stage"])
-        if known is None or known["verdict"] == REFUSE:
+        if known is None:
+            stages[row["stage"]] = row
+        elif row["stage"] == PEOPLE:
+            stages[PEOPLE] = _together(known, row)
+        elif known["verdict"] == REFUSE:
             stages[row["stage"]] = row
     return found
 
 
-def _explain(row: dict[str, Any], present: tuple[bool, bool], decided: list[dict[str, dict[str, Any]]]) -> Change:
+def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    first, second = sorted((one, other), key=lambda row: str(row["reason_code"]))
+    said = {name: f"{first[name]}, {second[name]}" for name in ("reason_code", "actor")}
+    verdict = REFUSE if REFUSE in (one["verdict"], other["verdict"]) else one["verdict"]
+    evidence = json.loads(first["evidence"]) | json.loads(second["evidence"])
+    return first | said | {"verdict": verdict, "evidence": json.dumps(evidence, sort_keys=True)}
+
+
+def _explain(
+    row: dict[str, Any], answers: list[str | None], decided: list[dict[str, dict[str, Any]]], gone: dict[str, str]
+) -> Change:
     problem_id, change = row["problem_id"], row["change"]
-    if present[0] != present[1]:
-        before, after = ("absent", "present") if present[1] else ("present", "absent")
-        return Change(problem_id, change, FUNNEL[0], SOURCE, before, after)
+    before, after = ("absent" if one is None else "present" for one in answers)
+    if before != after:
+        return Change(problem_id, change, FUNNEL[0], SOURCE, before, after, gone.get(problem_id, ""))
+    if all(answers) and answers[0] != answers[1]:
+        return Change(problem_id, change, FUNNEL[0], SOURCE, f"answer {answers[0]}", f"answer {answers[1]}")
     for stage in FUNNEL:
         a, b = decided[0].get(stage), decided[1].get(stage)
         if _said(a, change) != _said(b, change):
             cause, detail = _cause(stage, a or {}, b or {})
             return Change(problem_id, change, stage, cause, _reason(a), _reason(b), detail)
+    if change == RELABELLED:
+        return Change(problem_id, change, "tags", RULE, str(row["domain_a"]), str(row["domain_b"]))
     a_weight, b_weight = row["weight_a"], row["weight_b"]
     return Change(problem_id, change, FUNNEL[-1], THRESHOLD, str(a_weight), str(b_weight), "weights")
+
+
+def _withdrawn(lake: Lake, changed: pa.Table) -> dict[str, str]:
+    """For changed problems of withdrawn sources, who withdrew which and why."""
+    rows = lake.rows(
+        "select problem_id, min(l.actor || ' withdrew ' || (l.evidence->>'$.source') || ': ' "
+        "|| (l.evidence->>'$.reason')) as told from ledger l semi join changed using (problem_id) "
+        f"where stage = '{PEOPLE}' and subject = 'source' group by 1",
+        changed=changed,
+    )
+    return {row["problem_id"]: row["told"] for row in rows}
 
 
 def _said(decision: dict[str, Any] | None, change: str) -> tuple[Any, ...]:
@@ -158,7 +197,9 @@ def _said(decision: dict[str, Any] | None, change: str) -> tuple[Any, ...]:
     if decision is None:
         return ()
     said = (decision["verdict"], decision["reason_code"])
-    if change not in (MOVED, REWEIGHTED) or not json.loads(decision["evidence"] or "{}"):
+    if decision["stage"] == PEOPLE:
+        return (*said, decision["evidence"])
+    if change not in (MOVED, REWEIGHTED, RELABELLED) or not json.loads(decision["evidence"] or "{}"):
         return said
     return (*said, decision["evidence"], decision["checkpoint"])
 

@@ -1,48 +1,20 @@
 """Explain: a problem's life, from its source rows through every decision to the RL iterations that trained on it.
 
-Belongs here: finding a problem and telling its story. Does not belong here: making decisions.
+Belongs here: telling its story. Does not belong here: finding it (`curation/finding.py`), making decisions.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 from typing import Any
 
-from kimi_pipeline.errors import UserError
+from kimi_pipeline.curation.finding import find
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.ledger import FUNNEL, IN_FORCE
 from kimi_pipeline.reasons import Reason
 
 SHOWN_ANSWERS = 3
 TEXT = 400
-
-
-def find(lake: Lake, query: str) -> str:
-    """The id that `query` means: an id, the beginning of one, `source:row`, or a piece of the text.
-
-    Raises UserError where nothing or more than one problem matches, naming the nearest.
-    """
-    rows = lake.rows(
-        """
-        select distinct problem_id, left(prompt, 60) as prompt from problems
-        where problem_id = ? or starts_with(problem_id, ?) or source || ':' || source_row = ?
-           or (length(?) >= 4 and contains(prompt, ?))
-        order by problem_id limit 6
-        """,
-        [query] * 5,
-    )
-    if len(rows) == 1:
-        return str(rows[0]["problem_id"])
-    if rows:
-        listed = "; ".join(f"{row['problem_id'][:12]} {row['prompt']!r}" for row in rows[:5])
-        raise UserError(f"{query!r} matches several problems: {listed}. Give more of the id or the text")
-    known = [row["problem_id"] for row in lake.rows("select distinct problem_id from problems")]
-    if not known:
-        raise UserError("there are no problems yet: run `kimi-pipeline run` first")
-    near = difflib.get_close_matches(query, known[:20_000], n=3, cutoff=0.3)
-    hint = f"; nearest: {', '.join(n[:12] for n in near)}" if near else ""
-    raise UserError(f"no problem matches {query!r}{hint}")
 
 
 def explain(lake: Lake, query: str) -> dict[str, Any]:

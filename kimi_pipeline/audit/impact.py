@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from kimi_pipeline.audit.explain import find
 from kimi_pipeline.checkpoints import all_checkpoints
+from kimi_pipeline.curation.finding import find
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake
 

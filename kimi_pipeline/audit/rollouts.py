@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kimi_pipeline.audit.explain import find
+from kimi_pipeline.curation.finding import find
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake
 

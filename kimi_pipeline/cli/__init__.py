@@ -7,6 +7,7 @@ or input, with one line that says what to do). Does not belong here: what a comm
     auditing.py  funnel, coverage, explain, sets, results   measuring.py  ablations, real
     tracing.py   sql, diff, cost, blame, impact             reviewing.py  review
     sources.py   sources check                              benches.py    bench NAME
+    deciding.py  decide, withdraw
 
 Modules are imported inside commands: `explain` and `funnel` must answer at once, and load neither Dagster nor torch.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 from kimi_pipeline.cli import (  # each adds its commands to the door
     auditing,
     benches,
+    deciding,
     measuring,
     reviewing,
     running,
@@ -24,4 +26,4 @@ from kimi_pipeline.cli import (  # each adds its commands to the door
 )
 from kimi_pipeline.cli.door import main
 
-__all__ = ["auditing", "benches", "main", "measuring", "reviewing", "running", "sources", "tracing"]
+__all__ = ["auditing", "benches", "deciding", "main", "measuring", "reviewing", "running", "sources", "tracing"]

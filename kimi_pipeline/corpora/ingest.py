@@ -23,6 +23,7 @@ from kimi_pipeline.corpora.formats import Bounds, Chunk, RawRow, chunks, gathere
 from kimi_pipeline.corpora.mapping import check_fields
 from kimi_pipeline.corpora.sources import FILES, Source, load_sources
 from kimi_pipeline.corpora.staging import Staged, Staging
+from kimi_pipeline.corpora.withdrawals import withdrawn_sources
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.ledger import KEEP, REFUSE, record_query
@@ -78,8 +79,16 @@ CONFLICTS = """
 
 
 def source_names(context: Context) -> list[str]:
-    """The sources of this run's profile: the scope of every stage that judges problems."""
-    return [source.name for source in load_sources(context.profile.corpora.sources)]
+    """The sources of this run's profile that are not withdrawn: the scope of every stage that judges problems."""
+    return [source.name for source in _sources(context)]
+
+
+def _sources(context: Context) -> list[Source]:
+    gone = withdrawn_sources(context.lake)
+    sources = [source for source in load_sources(context.profile.corpora.sources) if source.name not in gone]
+    if not sources:
+        raise UserError("every source of this profile is withdrawn: add another to corpora.sources")
+    return sources
 
 
 def conflicting_answers(context: Context) -> list[dict[str, Any]]:
@@ -95,7 +104,7 @@ def bounds_of(context: Context) -> Bounds:
 
 def _settings(context: Context) -> dict[str, Any]:
     corpora = context.profile.corpora
-    sources = load_sources(corpora.sources)
+    sources = _sources(context)
     settings: dict[str, Any] = {
         "sources": [source.digest() for source in sources],
         "limit": corpora.limit,
@@ -130,7 +139,7 @@ class Reading:
 
 def ingest(context: Context) -> Outcome:
     """Read the sources that changed and write them. Raises UserError before anything is written where one is unfit."""
-    sources = load_sources(context.profile.corpora.sources)
+    sources = _sources(context)
     before = {row["source"]: row for row in context.lake.read(tables.SOURCE_READS).to_pylist()}
     counts: dict[str, dict[str, Any]] = {}
     changed: list[Staged] = []

@@ -6,6 +6,7 @@ Belongs here: that audit as a stage. Does not belong here: cutting a set (`selec
 from __future__ import annotations
 
 from kimi_pipeline import tables
+from kimi_pipeline.curation.people import KEPT_BY_PEOPLE
 from kimi_pipeline.curation.selection import RL_PROMPT_SET, read_manifest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.ledger import IN_FORCE, REFUSE
@@ -31,7 +32,8 @@ def audit_ledger(context: Context) -> Outcome:
                (select count(*) from rows anti join in_force using (problem_id)) unexplained,
                (select count(*) from members semi join (
                     select problem_id from in_force
-                    where verdict = '{REFUSE}' and subject = '' and prompt_set in ('', ?)) using (problem_id)) refused_members
+                    where verdict = '{REFUSE}' and subject = '' and prompt_set in ('', ?)) using (problem_id)
+                anti join {KEPT_BY_PEOPLE} using (problem_id)) refused_members
         """,
         [context.prompt_set, version, sources, context.prompt_set],
     )[0]

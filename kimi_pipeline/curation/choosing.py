@@ -4,7 +4,8 @@ Belongs here: places of a target mix, the queue, weights, as functions over Arro
 (`decide.py`), reading and writing (`selection.py`).
 
 Problems queue by a hash of seed and id, in a queue for each part of the mix. A problem's turn never changes, so that new
-rows move only those at the end of their queues, and another seed draws another set.
+rows move only those at the end of their queues, and another seed draws another set. What a person keeps stands at the
+head of its queue and has a place whatever the mix says; a licence that the set does not allow stays out even so.
 """
 
 from __future__ import annotations
@@ -23,15 +24,17 @@ LEAST_WEIGHT = 0.05  # a problem that is always solved is still drawn now and th
 Part = tuple[str, str]  # domain and difficulty bucket
 CHOICE = f"""
     with parts as (
-        select problem_id, licence, if($by_domain, domain, '{ALL}') as domain, if($by_bucket, bucket, '{ALL}') as bucket
+        select problem_id, licence, kept, if($by_domain, domain, '{ALL}') as domain, if($by_bucket, bucket, '{ALL}') as bucket
         from candidates
     ),
     queued as (
-        select *, row_number() over (partition by domain, bucket order by md5($seed || ':' || problem_id), problem_id) as turn
+        select *, row_number() over (
+            partition by domain, bucket order by kept desc, md5($seed || ':' || problem_id), problem_id
+        ) as turn
         from parts where $any_licence or licence in (select unnest($licences))
     )
     select problem_id,
-           case when turn <= coalesce(p.places, 0) then '{Reason.SELECTED}'
+           case when kept or turn <= coalesce(p.places, 0) then '{Reason.SELECTED}'
                 when $by_domain or $by_bucket then '{Reason.OVER_TARGET_MIX}' else '{Reason.OVER_MAX_SIZE}' end as reason
     from queued left join places p using (domain, bucket)
     union all
@@ -44,7 +47,8 @@ PARTS = f"""
 
 
 def choose(candidates: pa.Table, recipe: Recipe) -> pa.Table:
-    """problem_id and reason (a place, or why there is none) of candidates with problem_id, domain, bucket and licence."""
+    """problem_id and reason (a place, or why there is none) of candidates with problem_id, domain, bucket, licence and
+    kept (by a person)."""
     asked = {
         "by_domain": bool(recipe.mix),
         "by_bucket": bool(recipe.difficulty_mix),

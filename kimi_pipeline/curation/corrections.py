@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from kimi_pipeline.curation.review import decisions
+from kimi_pipeline.curation.people import ANSWER, settled
+from kimi_pipeline.curation.review import REFERENCE
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.rewards.contract import Reference, Response, Status
 from kimi_pipeline.rewards.math_rules import MathReward
 
-QUESTION = "suspect_reference"
-ANSWER = "answer="
+QUESTION = REFERENCE
 STATUSES = pa.schema([("sample_id", pa.string()), ("corrected_status", pa.string())])
 
 
@@ -23,7 +23,7 @@ def corrected_answers(lake: Lake) -> dict[str, str]:
     """The answers that persons put in the place of the sources', by problem id."""
     return {
         problem_id: one.decision.removeprefix(ANSWER).strip()
-        for problem_id, one in decisions(lake, QUESTION).items()
+        for problem_id, one in settled(lake, QUESTION).items()
         if one.decision.startswith(ANSWER)
     }
 

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from kimi_pipeline.curation.recipe import Recipe
 from kimi_pipeline.reasons import Reason
 
-KEPT = {Reason.SOLVABLE, Reason.UNSOLVED, Reason.NOT_GUESSED, Reason.NOT_FILTERED, Reason.SELECTED}
+KEPT = {
+    Reason.SOLVABLE,
+    Reason.UNSOLVED,
+    Reason.NOT_GUESSED,
+    Reason.NOT_FILTERED,
+    Reason.SELECTED,
+    Reason.KEPT_BY_PERSON,
+}
 """Reasons of a set's decisions that keep a problem in."""
 HARD_BELOW, EASY_ABOVE = 0.3, 0.7
 

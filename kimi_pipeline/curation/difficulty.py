@@ -15,7 +15,7 @@ import pyarrow as pa
 from kimi_pipeline import tables
 from kimi_pipeline.curation.asking import CODE, UPSTREAM, VERDICTS, Asked, ask
 from kimi_pipeline.curation.corrections import QUESTION, corrected_statuses
-from kimi_pipeline.curation.review import decisions_digest
+from kimi_pipeline.curation.people import settled_digest
 from kimi_pipeline.curation.stopping import stopping_rule
 from kimi_pipeline.intervals import wilson
 from kimi_pipeline.lake import Lake, content_digest
@@ -52,7 +52,7 @@ def _settings(context: Context) -> dict[str, Any]:
         "seed": context.profile.seed,
         "carrier": context.profile.inference.carrier,
         "imported": imported_digest(context.lake),
-        "corrections": decisions_digest(context.lake, QUESTION),
+        "corrections": settled_digest(context.lake, QUESTION),
     }
     rule = stopping_rule(context)
     return settings | ({"stopping": rule.as_spec()} if rule else {})

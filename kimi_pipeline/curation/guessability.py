@@ -14,7 +14,7 @@ import pyarrow as pa
 from kimi_pipeline import tables
 from kimi_pipeline.curation.asking import CODE, UPSTREAM, VERDICTS, ask
 from kimi_pipeline.curation.corrections import QUESTION, corrected_statuses
-from kimi_pipeline.curation.review import decisions_digest
+from kimi_pipeline.curation.people import settled_digest
 from kimi_pipeline.lake import content_digest
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.math_rules import canonical
@@ -48,7 +48,7 @@ def _settings(context: Context) -> dict[str, Any]:
         "seed": context.profile.seed,
         "carrier": context.profile.inference.carrier,
         "short": held_to_short_answers(context),
-        "corrections": decisions_digest(context.lake, QUESTION),
+        "corrections": settled_digest(context.lake, QUESTION),
     }
 
 

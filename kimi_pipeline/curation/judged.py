@@ -11,31 +11,33 @@ from typing import Any
 import pyarrow as pa
 
 from kimi_pipeline.curation.decide import KEPT, Figures, bucket, decide_difficulty, decide_guessability
+from kimi_pipeline.curation.people import KEPT_BY_PEOPLE
 from kimi_pipeline.curation.recipe import Recipe
-from kimi_pipeline.curation.scope import UNIQUE
+from kimi_pipeline.curation.scope import FIT
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.ledger import KEEP
 from kimi_pipeline.reasons import Reason
 
 FIGURES = f"""
     select problem_id, licence, coalesce(t.domain, 'unknown') as domain, coalesce(d.n, 0) n,
-           coalesce(d.correct, 0) correct, coalesce(d.cut, 0) cut, g.hit_at, g.hit_sample_id
-    from ({UNIQUE})
-    semi join (select * from evaluability where verdict = '{KEEP}') using (problem_id)
-    semi join (select * from contamination where verdict = '{KEEP}') using (problem_id)
-    semi join (
-        select * from reference_checks
-        where verdict = '{KEEP}' and checkpoint = $rated_by and template = $rated_in
-    ) using (problem_id)
+           coalesce(d.correct, 0) correct, coalesce(d.cut, 0) cut, g.hit_at, g.hit_sample_id,
+           m.problem_id is not null as kept
+    from {FIT}
+    left join {KEPT_BY_PEOPLE} m using (problem_id)
+    join (
+        select problem_id, verdict as reference from reference_checks
+        where checkpoint = $rated_by and template = $rated_in
+    ) r using (problem_id)
     left join (select problem_id, domain from tags) t using (problem_id)
     left join (select * from difficulty where checkpoint = $rated_by and template = $rated_in) d using (problem_id)
     left join (select * from guessability where checkpoint = $guessed_by and template = $guessed_in) g using (problem_id)
+    where r.reference = '{KEEP}' or m.problem_id is not null
 """
 
 JUDGED = """
-    select f.*, r.bucket, r.pass_rate, r.rated, r.passed,
-           case when not r.passed then null when not $guessing then $not_filtered
-                when hit_at is not null then $hit else $no_hit end as guessed
+    select f.*, r.bucket, r.pass_rate, if(kept and not r.passed, $kept, r.rated) as rated, r.passed or kept as passed,
+           case when not r.passed and not kept then null when not $guessing then $not_filtered
+                when hit_at is not null then if(kept, $kept, $hit) else $no_hit end as guessed
     from figures f join rules r using (n, correct, cut)
 """
 
@@ -47,8 +49,9 @@ RULES = pa.schema(
 
 def judged_problems(lake: Lake, recipe: Recipe, asked: dict[str, Any]) -> pa.Table:
     """Columns problem_id, licence, domain, n, correct, cut, hit_at, hit_sample_id, bucket, pass_rate, rated and guessed
-    (reason codes), passed (the first filter). No texts, so that a million rows are few bytes. `asked`: the parameters of
-    `FIGURES`: sources, and by whom and in which template problems were rated and guessed.
+    (reason codes), passed (the first filter), kept (by a person, which outranks both). No texts, so that a million
+    rows are few bytes. `asked`: the parameters of `FIGURES`: sources, and by whom and in which template problems were
+    rated and guessed.
 
     The rules of `decide.py` are asked once for each combination of counts that occurs.
     """
@@ -61,6 +64,7 @@ def judged_problems(lake: Lake, recipe: Recipe, asked: dict[str, Any]) -> pa.Tab
         rules.append(row | said | {"rated": str(rated), "passed": rated in KEPT})
     hit, no_hit = (decide_guessability(Figures("", "", 0, 0, at)) for at in (1, None))
     codes = {"hit": str(hit), "no_hit": str(no_hit), "not_filtered": str(Reason.NOT_FILTERED)}
+    codes["kept"] = str(Reason.KEPT_BY_PERSON)
     guessing = "guessability" in recipe.filters
     table = pa.Table.from_pylist(rules, schema=RULES)
     return lake.sql(JUDGED, {"guessing": guessing, **codes}, figures=figures, rules=table)

@@ -22,9 +22,10 @@ import pyarrow as pa
 
 from kimi_pipeline import tables
 from kimi_pipeline.curation.asking import grouped
-from kimi_pipeline.curation.corrections import ANSWER, QUESTION
+from kimi_pipeline.curation.corrections import QUESTION
 from kimi_pipeline.curation.difficulty import DIFFICULTY
-from kimi_pipeline.curation.review import Ask, ask, decisions, decisions_digest, waiting, withdraw
+from kimi_pipeline.curation.people import ANSWER, settled, settled_digest
+from kimi_pipeline.curation.review import Ask, ask, waiting, withdraw
 from kimi_pipeline.curation.scope import UNIQUE, fit_problems, in_scope
 from kimi_pipeline.intervals import wilson
 from kimi_pipeline.lake import as_json, content_digest
@@ -139,7 +140,7 @@ def _settings(context: Context) -> dict[str, Any]:
         "majority": curation.suspect_majority,
         "margin": curation.suspect_margin,
         "ability": curation.suspect_ability,
-        "decisions": decisions_digest(context.lake, QUESTION),
+        "decisions": settled_digest(context.lake, QUESTION),
     }
 
 
@@ -170,7 +171,7 @@ def check_references(context: Context) -> Outcome:
         if problem_id in fit
     }
     suspected = by_samples | by_sources
-    decided = decisions(context.lake, QUESTION)
+    decided = settled(context.lake, QUESTION)
     _ask(context, suspected)
     rows = []
     for problem_id in sorted(fit):
@@ -253,7 +254,7 @@ REFERENCE_CHECKS = Stage(
     description="Suspect answers that samples or other sources agree against, and ask a person",
     group="difficulty",
     compute=check_references,
-    upstream=("corpus", "duplicates", "evaluability", "contamination", "difficulty"),
+    upstream=("corpus", "duplicates", "people_decisions", "evaluability", "contamination", "difficulty"),
     settings=_settings,
     code=(__name__, "kimi_pipeline.curation.corrections", "kimi_pipeline.rewards.math_rules"),
     tables=(tables.REFERENCE_CHECKS, tables.REVIEW, tables.LEDGER),

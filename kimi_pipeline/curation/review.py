@@ -11,24 +11,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from kimi_pipeline.curation.taxonomy import taxonomy
 from kimi_pipeline.digests import digest
-from kimi_pipeline.lake import Lake, as_json
+from kimi_pipeline.lake import Lake, as_json, now
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.tables import REVIEW
 
 WAITING, WITHDRAWN, DECIDED = "waiting", "withdrawn", "decided"
 
+MEMBERSHIP, TAG, REFERENCE = "membership", "tag", "suspect_reference"
+KEEP, BAN, LIFT = "keep", "ban", "lift"
+"""Decisions on membership: in whatever rules say, out whatever they say, and the rules' again."""
+
 NEWEST = f"""
-    select * from review
+    with last as (
+        select * from review
+        qualify row_number() over (partition by problem_id, question, state = '{DECIDED}' order by created_at desc) = 1
+    )
+    select * from last
     qualify row_number() over (
-        partition by problem_id, question order by (state = '{DECIDED}') desc, created_at desc
+        partition by problem_id, question
+        order by (state = '{DECIDED}' and coalesce(until > {{at}}, true)) desc, created_at desc
     ) = 1
 """
-"""The row in force of each question: the newest decision, else the newest of the others."""
+"""The row in force of each question at `at`: the newest decision unless it has run out, else the newest row."""
+
+
+def newest(at: datetime | None = None) -> str:
+    """`NEWEST` at a moment (now)."""
+    moment = (at or now()).astimezone(UTC).isoformat()
+    return NEWEST.format(at=f"timestamptz '{moment}'")
 
 
 def _tag(decision: str) -> str | None:
@@ -43,14 +58,16 @@ def _reference(decision: str) -> str | None:
     return "must be keep (the reference is right), refuse (drop the problem) or answer=THE RIGHT ANSWER"
 
 
-def _keep_or_refuse(decision: str) -> str | None:
-    return None if decision in ("keep", "refuse") else "must be keep or refuse"
+def _membership(decision: str) -> str | None:
+    if decision in (KEEP, BAN, LIFT):
+        return None
+    return "must be keep (in, whatever rules say), ban (out) or lift (the rules decide again)"
 
 
 QUESTIONS: dict[str, Callable[[str], str | None]] = {
-    "tag": _tag,
-    "evaluability": _keep_or_refuse,
-    "suspect_reference": _reference,
+    TAG: _tag,
+    MEMBERSHIP: _membership,
+    REFERENCE: _reference,
 }
 """Each question with the check of a decision: None where it is well formed, else what is wrong with it."""
 
@@ -74,7 +91,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a person decided on a question, and why."""
+    """What a person decided on a question, and why. It holds up to `until` (None: for good)."""
 
     problem_id: str
     question: str
@@ -82,6 +99,7 @@ class Decided:
     by: str
     reason: str = ""
     at: datetime | None = None
+    until: datetime | None = None
 
 
 def ask(lake: Lake, rows: Iterable[Ask], *, run_id: str) -> int:
@@ -90,7 +108,7 @@ def ask(lake: Lake, rows: Iterable[Ask], *, run_id: str) -> int:
     asked = [_row(one) for one in rows]
     if not asked:
         return 0
-    known = {(row["problem_id"], row["question"]): row for row in lake.rows(NEWEST)}
+    known = {(row["problem_id"], row["question"]): row for row in lake.rows(newest())}
     new = [row for row in asked if _is_new(row, known.get((row["problem_id"], row["question"])))]
     lake.append(REVIEW, new, run_id=run_id, reason=f"{len(new)} questions to a person")
     return len(new)
@@ -110,7 +128,7 @@ def decide(lake: Lake, decisions: Sequence[Decided], *, run_id: str) -> int:
 
     Raises ValueError for one that is not well formed: check with `QUESTIONS` first.
     """
-    known = {(row["problem_id"], row["question"]): row for row in lake.rows(NEWEST)}
+    known = {(row["problem_id"], row["question"]): row for row in lake.rows(newest())}
     rows = []
     for one in decisions:
         if wrong := QUESTIONS[one.question](one.decision):
@@ -120,28 +138,39 @@ def decide(lake: Lake, decisions: Sequence[Decided], *, run_id: str) -> int:
             name: before[name] for name in ("stage", "reason_code", "proposed", "evidence") if name in before
         }
         row |= {"state": DECIDED, "decision": one.decision, "decided_by": one.by, "reason": one.reason}
+        row["until"] = one.until
         if any(row[name] != before.get(name) for name in _COLUMNS):
             rows.append(row)
     lake.append(REVIEW, rows, run_id=run_id, reason=f"{len(rows)} decisions of people")
     return len(rows)
 
 
-def decisions(lake: Lake, question: str) -> dict[str, Decided]:
-    """What persons decided on a question, by problem id."""
-    rows = lake.rows(f"select * from ({NEWEST}) where state = '{DECIDED}' and question = ?", [question])
+def decisions(lake: Lake, question: str, at: datetime | None = None) -> dict[str, Decided]:
+    """What persons decided on a question and is in force, by problem id."""
+    at = at or now()
+    rows = lake.rows(
+        f"select * from ({newest(at)}) where state = '{DECIDED}' and question = ? and coalesce(until > ?, true)",
+        [question, at],
+    )
     return {
         row["problem_id"]: Decided(
-            row["problem_id"], question, row["decision"], row["decided_by"], row["reason"], row["created_at"]
+            row["problem_id"],
+            question,
+            row["decision"],
+            row["decided_by"],
+            row["reason"],
+            row["created_at"],
+            row["until"],
         )
         for row in rows
     }
 
 
-def decisions_digest(lake: Lake, question: str) -> str:
-    """The name of all decisions on a question: a stage that uses them has it among its settings, and so runs again when
-    a person decides."""
-    found = decisions(lake, question).values()
-    return digest(sorted([one.problem_id, one.decision, one.by] for one in found)) if found else ""
+def decided_digest(found: Iterable[Decided]) -> str:
+    """The name of decisions, empty where there are none: a stage that uses them has it among its settings, and so runs
+    again when a person decides."""
+    named = sorted([one.problem_id, one.decision, one.by] for one in found)
+    return digest(named) if named else ""
 
 
 def waiting(lake: Lake, question: str | None = None) -> list[dict[str, Any]]:
@@ -153,7 +182,7 @@ def listed(lake: Lake, question: str | None = None, state: str | None = None) ->
     """Questions in any state or in one, with prompt and answer of their problem, oldest first."""
     return lake.rows(
         f"""
-        select r.*, p.prompt, p.answer from ({NEWEST}) r
+        select r.*, p.prompt, p.answer from ({newest()}) r
         left join (select problem_id, any_value(prompt) prompt, any_value(answer) answer from problems group by 1) p
             using (problem_id)
         where (? is null or question = ?) and (? is null or state = ?)
@@ -169,8 +198,12 @@ _COLUMNS = [name for name in REVIEW.schema.names if name not in REVIEW.volatile]
 def _row(one: Ask) -> dict[str, Any]:
     values = asdict(one)
     values |= {"reason_code": str(values.pop("reason")), "evidence": as_json(one.evidence), "state": WAITING}
-    return values | {"decision": None, "decided_by": None, "reason": None}
+    return values | {"decision": None, "decided_by": None, "reason": None, "until": None}
 
 
 def _is_new(row: dict[str, Any], known: dict[str, Any] | None) -> bool:
-    return known is None or (known["state"] != DECIDED and any(row[name] != known[name] for name in _COLUMNS))
+    if known is None:
+        return True
+    if known["state"] == DECIDED:
+        return known["until"] is not None and known["until"] <= now()  # it has run out: the question is open again
+    return any(row[name] != known[name] for name in _COLUMNS)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import csv
 import io
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from kimi_pipeline.curation.people import record_people
 from kimi_pipeline.curation.review import QUESTIONS, Decided, decide, listed, waiting
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake
 
 ASKED = ("problem_id", "question", "stage", "reason_code", "proposed", "evidence", "prompt", "answer")
-ANSWERED = ("decision", "decided_by", "reason")
+ANSWERED = ("decision", "decided_by", "reason", "until")
 NEEDED = ("problem_id", "question", "decision", "decided_by")
 LARGEST_CELL = 2**27
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -51,7 +53,9 @@ def load(lake: Lake, path: Path, *, run_id: str) -> dict[str, int]:
     found, left = read(path)
     _check_problems(lake, found, path)
     decided = [one for _, one in found]
-    return {"decided": len(decided), "changed": decide(lake, decided, run_id=run_id), "still_waiting": left}
+    changed = decide(lake, decided, run_id=run_id)
+    record_people(lake, run_id=run_id)
+    return {"decided": len(decided), "changed": changed, "still_waiting": left}
 
 
 def read(path: Path) -> tuple[list[tuple[int, Decided]], int]:
@@ -72,7 +76,7 @@ def read(path: Path) -> tuple[list[tuple[int, Decided]], int]:
     left = 0
     try:
         for row in reader:
-            cells = {name: _bare(row.get(name)) for name in [*NEEDED, "reason"]}
+            cells = {name: _bare(row.get(name)) for name in [*NEEDED, "reason", "until"]}
             if not cells["decision"]:
                 left += 1
                 continue
@@ -81,7 +85,8 @@ def read(path: Path) -> tuple[list[tuple[int, Decided]], int]:
                 wrong.append(f"{path}:{reader.line_num}: {problem}")
             elif key not in seen:
                 seen[key] = (reader.line_num, cells["decision"])
-                one = Decided(*key, cells["decision"], cells["decided_by"], cells["reason"])
+                until = last_day(cells["until"]) if cells["until"] else None
+                one = Decided(*key, cells["decision"], cells["decided_by"], cells["reason"], until=until)
                 found.append((reader.line_num, one))
     except csv.Error as error:
         raise UserError(f"{path}:{reader.line_num}: {error}: save it as CSV again") from None
@@ -104,6 +109,8 @@ def _problem(cells: dict[str, str], seen: tuple[int, str] | None) -> str | None:
         return "decided_by is empty: write who decided"
     if wrong := QUESTIONS[cells["question"]](cells["decision"]):
         return f"decision {cells['decision'][:80]!r} {wrong}"
+    if cells["until"] and last_day(cells["until"]) is None:
+        return f"until {cells['until'][:40]!r}: write the last day on which it holds, as in 2027-01-31"
     if seen and seen[1] != cells["decision"]:
         return f"line {seen[0]} decides {cells['problem_id']} differently: keep one of them"
     return None
@@ -119,6 +126,17 @@ def _check_problems(lake: Lake, found: list[tuple[int, Decided]], path: Path) ->
         for line, one in found
         if one.problem_id not in known
     )
+
+
+def last_day(text: str) -> datetime | None:
+    """The end (UTC) of a day written 2027-01-31, or of one that a table shows with its time; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is not None:  # exported: the end itself
+        return moment
+    return moment.replace(tzinfo=UTC) + timedelta(days=1)
 
 
 def _refuse(lines: object) -> None:

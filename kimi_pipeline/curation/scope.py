@@ -10,6 +10,9 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from kimi_pipeline.corpora.ingest import source_names
+from kimi_pipeline.curation.people import MEMBERS
+from kimi_pipeline.curation.review import KEEP
+from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context
 
 SHARD_ROWS = 20_000
@@ -21,10 +24,17 @@ UNIQUE = """
 
 FIT = f"""
     ({UNIQUE})
-    semi join (select * from evaluability where verdict = 'keep') using (problem_id)
-    semi join (select * from contamination where verdict = 'keep') using (problem_id)
+    semi join (
+        select e.problem_id
+        from (select problem_id, verdict from evaluability) e
+        join (select problem_id, verdict, reason_code from contamination) c on e.problem_id = c.problem_id
+        left join {MEMBERS} m on e.problem_id = m.problem_id
+        where (m.decision is null and e.verdict = 'keep' and c.verdict = 'keep')
+           or (m.decision = '{KEEP}' and c.reason_code <> '{Reason.EVALUATION_COPY}')
+    ) using (problem_id)
 """
-"""Problems that are unique, evaluable and in no evaluation set, as a from clause."""
+"""Problems that are unique, evaluable and in no evaluation set, as a from clause. A person's keep outranks the rules, but
+for a copy of an evaluation problem: what measures a checkpoint must not train it."""
 
 
 def in_scope(context: Context) -> dict[str, list[str]]:
@@ -50,7 +60,7 @@ def unique_problems(context: Context, columns: str = "*") -> pa.Table:
 
 
 def fit_problems(context: Context) -> pa.Table:
-    """Problems that are unique, evaluable and in no evaluation set: the ones that models are asked.
+    """Problems that are unique, evaluable and in no evaluation set, or kept by a person: the ones that models are asked.
 
     Columns problem_id, prompt, answer, answer_kind, source, discipline, family.
     """

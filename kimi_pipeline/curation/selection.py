@@ -1,14 +1,13 @@
 """Selection: cut a version of a named prompt set from the judged problems, with its manifest.
 
-Belongs here: applying a recipe, the set's decisions, the funnel's counts, versions. Does not belong here: thresholds as
-pure rules (`decide.py`), estimates (`difficulty.py`, `guessability.py`).
+Belongs here: applying a recipe, the set's decisions, versions. Does not belong here: thresholds as pure rules
+(`decide.py`), the funnel's counts (`counting.py`), estimates (`difficulty.py`, `guessability.py`).
 A version is immutable: equal content gives no new version, other content always does.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,10 @@ import pyarrow as pa
 
 from kimi_pipeline import tables
 from kimi_pipeline.corpora.ingest import source_names
+from kimi_pipeline.corpora.withdrawals import withdrawn_sources
 from kimi_pipeline.curation.choosing import LEAST_WEIGHT, choose
 from kimi_pipeline.curation.corrections import corrected_answers
+from kimi_pipeline.curation.counting import funnel_counts
 from kimi_pipeline.curation.decide import KEPT
 from kimi_pipeline.curation.difficulty import DIFFICULTY
 from kimi_pipeline.curation.guessability import GUESSABILITY
@@ -27,11 +28,11 @@ from kimi_pipeline.curation.recipe import Recipe, load_recipe
 from kimi_pipeline.curation.scope import UNIQUE
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import as_json
-from kimi_pipeline.ledger import FUNNEL, IN_FORCE, KEEP, REFUSE, record_query
+from kimi_pipeline.ledger import KEEP, REFUSE, record_query
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
 
-RULE = "selection@2"
+RULE = "selection@3"
 DECISIONS = f"""
     with said as (
         select problem_id, 'difficulty' as stage, rated as reason_code, $rated_by as checkpoint,
@@ -61,12 +62,19 @@ MEMBERS = f"""
 
 
 def set_sources(context: Context, recipe: Recipe) -> list[str]:
-    """The sources a set draws from. Raises UserError where the recipe names one that the profile does not have."""
+    """The sources a set draws from, but for withdrawn ones.
+
+    Raises UserError where the recipe names one that the profile does not have, and where none is left.
+    """
     names = source_names(context)
-    unknown = sorted(set(recipe.sources) - set(names))
+    gone = withdrawn_sources(context.lake)
+    unknown = sorted(set(recipe.sources) - set(names) - gone)
     if unknown:
         raise UserError(f"recipe {recipe.name}: no source {unknown[0]!r} in this profile (it has {', '.join(names)})")
-    return list(recipe.sources or names)
+    left = [name for name in recipe.sources or names if name not in gone]
+    if not left:
+        raise UserError(f"recipe {recipe.name}: every source it names is withdrawn: name another")
+    return left
 
 
 def _settings(context: Context) -> dict[str, Any]:
@@ -83,7 +91,7 @@ def cut(context: Context) -> Outcome:
     made_by |= {f"{did}_in": outputs["template"] for did, outputs in asked.items()}
     judged = judged_problems(context.lake, recipe, {"sources": sources, **made_by})
     passed = context.lake.sql(
-        "select problem_id, domain, bucket, licence from judged where guessed in (select unnest($kept))",
+        "select problem_id, domain, bucket, licence, kept from judged where guessed in (select unnest($kept))",
         {"kept": KEPT_CODES},
         judged=judged,
     )
@@ -109,7 +117,7 @@ def cut(context: Context) -> Outcome:
         made | {"corrected": _corrected(context)},
     )
     named = context.lake.query_digest(MEMBERS, members.asked, **members.tables)
-    funnel = _funnel(context, sources, made)
+    funnel = funnel_counts(context.lake, sources, made)
     manifest = {
         "recipe": recipe.model_dump(),
         "profile": context.profile.settings(),
@@ -154,12 +162,6 @@ KEPT_CODES = sorted(map(str, KEPT))
 CHOSEN = f"(select * from chosen where reason = '{Reason.SELECTED}') join judged using (problem_id)"
 COUNTED = f"select count(*) as size, round(avg(pass_rate), 4) as mean_pass_rate from {CHOSEN}"
 BUCKETS = f"select bucket, count(*) as problems from {CHOSEN} group by 1 order by 2 desc, 1"
-REFUSED = """
-    select 'difficulty' as stage, rated as reason, count(*) as n from judged where not passed group by 2
-    union all select 'guessability', guessed, count(*) from judged
-        where passed and guessed not in (select unnest($kept)) group by 2
-    union all select 'selection', reason, count(*) from chosen where reason not in (select unnest($kept)) group by 2
-"""
 
 
 @dataclass(frozen=True)
@@ -174,52 +176,6 @@ def _corrected(context: Context) -> pa.Table:
     answers = corrected_answers(context.lake)
     columns = [pa.array(column, pa.string()) for column in (list(answers), list(answers.values()))]
     return pa.table(columns, names=["problem_id", "answer"])
-
-
-def _funnel(context: Context, sources: list[str], made: dict[str, pa.Table]) -> list[dict[str, Any]]:
-    """Counts a stage, in = out + refused; the first two count source rows, the others problems."""
-    quarantined = context.lake.rows(
-        "select reason_code, count(*) n from quarantine where source in (select unnest(?)) group by 1", [sources]
-    )
-    counts = context.lake.rows(
-        f"""
-        with rows as (select * from problems where source in (select unnest(?))),
-             repeats as (select d.* from duplicates d where source in (select unnest(?))),
-             in_force as ({IN_FORCE}),
-             alone as (select distinct problem_id from rows)
-        select 'ingest' stage, 'kept' reason, count(*) n from rows
-        union all select 'duplicates', '{Reason.EXACT_DUPLICATE}', count(*) from repeats
-        union all select l.stage, l.reason_code, count(*) from in_force l semi join alone using (problem_id)
-            where l.verdict = '{REFUSE}' and l.stage = 'evaluability' group by all
-        union all select l.stage, l.reason_code, count(*) from in_force l semi join alone using (problem_id)
-            anti join (select problem_id from in_force where stage = 'evaluability' and verdict = '{REFUSE}') r
-                using (problem_id)
-            where l.verdict = '{REFUSE}' and l.stage = 'contamination' group by all
-        union all select l.stage, l.reason_code, count(*) from in_force l semi join alone using (problem_id)
-            anti join (select problem_id from in_force
-                       where stage in ('evaluability', 'contamination') and verdict = '{REFUSE}') r using (problem_id)
-            where l.verdict = '{REFUSE}' and l.stage = 'reference_checks' group by all
-        """,
-        [sources, sources],
-    )
-    refused: dict[str, Counter[str]] = {stage: Counter() for stage in FUNNEL}
-    rows = 0
-    for row in counts:
-        if row["stage"] == "ingest":
-            rows = row["n"]
-        elif row["n"]:
-            refused[row["stage"]][row["reason"]] += row["n"]
-    for row in quarantined:
-        refused["ingest"][row["reason_code"]] += row["n"]
-    for row in context.lake.rows(REFUSED, {"kept": KEPT_CODES}, **made):
-        refused[row["stage"]][row["reason"]] += row["n"]
-    funnel = []
-    entering = rows + refused["ingest"].total()
-    for stage in FUNNEL:
-        out = entering - refused[stage].total()
-        funnel.append({"stage": stage, "in": entering, "out": out, "refused": dict(refused[stage].most_common())})
-        entering = out
-    return funnel
 
 
 def _write_version(context: Context, members: Members, size: int, named: str, manifest: dict[str, Any]) -> int:
@@ -278,6 +234,7 @@ RL_PROMPT_SET = Stage(
     upstream=(
         "corpus",
         "duplicates",
+        "people_decisions",
         "problem_tags",
         "evaluability",
         "contamination",
@@ -289,6 +246,7 @@ RL_PROMPT_SET = Stage(
     code=(
         __name__,
         "kimi_pipeline.curation.choosing",
+        "kimi_pipeline.curation.corrections",
         "kimi_pipeline.curation.decide",
         "kimi_pipeline.curation.judged",
         "kimi_pipeline.curation.scope",

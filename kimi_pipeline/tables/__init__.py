@@ -11,11 +11,14 @@ from kimi_pipeline.tables.curation import (
     CONTAMINATION,
     DIFFICULTY,
     DUPLICATES,
+    ERASURES,
     EVALUABILITY,
     GUESSABILITY,
+    PEOPLE,
     REFERENCE_CHECKS,
     REVIEW,
     TAGS,
+    WITHDRAWALS,
 )
 from kimi_pipeline.tables.declare import Table
 from kimi_pipeline.tables.lineage import LEDGER, PROMOTIONS, PROMPT_SET, PROMPT_SET_VERSIONS, RESULTS, STAGES
@@ -37,11 +40,13 @@ __all__ = [
     "CONTAMINATION",
     "DIFFICULTY",
     "DUPLICATES",
+    "ERASURES",
     "EVALUABILITY",
     "EVALUATION_PROBLEMS",
     "GUESSABILITY",
     "LEDGER",
     "MUTANTS",
+    "PEOPLE",
     "PROBLEMS",
     "PROMOTIONS",
     "PROMPT_SET",
@@ -64,6 +69,7 @@ __all__ = [
     "TEST_CASES",
     "TEST_CASE_GENERATORS",
     "VALIDATED_SUITES",
+    "WITHDRAWALS",
     "Table",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from kimi_pipeline.tables.declare import table
+from kimi_pipeline.tables.declare import TIME, table
 
 VERDICT = [
     ("problem_id", pa.string()),
@@ -109,7 +109,54 @@ REVIEW = table(
         ("decision", pa.string()),
         ("decided_by", pa.string()),
         ("reason", pa.string()),
+        ("until", TIME),
     ],
+    version=2,
+    append_only=True,
 )
 """What waits for a person and what persons decided; append-only. `state` is waiting, withdrawn or decided. A decision
-outranks what is asked later; among equals the newest row of a key is in force, and its `created_at` says when."""
+outranks what is asked later, up to `until` (null: for good); among equals the newest row of a key is in force, and its
+`created_at` says when."""
+
+PEOPLE = table(
+    "people",
+    "problem_id question",
+    [
+        ("problem_id", pa.string()),
+        ("question", pa.string()),
+        ("decision", pa.string()),
+        ("decided_by", pa.string()),
+        ("reason", pa.string()),
+        ("until", TIME),
+    ],
+)
+"""The decisions of people that are in force, as the stages honour them: what `review` and `withdrawals` held when
+`people_decisions` ran."""
+
+WITHDRAWALS = table(
+    "withdrawals",
+    "kind name",
+    [
+        ("kind", pa.string()),
+        ("name", pa.string()),
+        ("reason", pa.string()),
+        ("decided_by", pa.string()),
+    ],
+    append_only=True,
+)
+"""What may be used no more: sources and problems (`kind`), each with who withdrew it and why. Append-only."""
+
+ERASURES = table(
+    "erasures",
+    "problem_id",
+    [
+        ("problem_id", pa.string()),
+        ("content_digest", pa.string()),
+        ("source", pa.string()),
+        ("reason", pa.string()),
+        ("decided_by", pa.string()),
+    ],
+    append_only=True,
+)
+"""What stays of a problem whose text was erased: its id, the digest that its rows had, and why. `source` is the withdrawn
+source (empty where the problem itself was withdrawn). Append-only."""

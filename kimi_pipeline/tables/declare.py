@@ -20,7 +20,10 @@ WHEN = [("run_id", pa.string()), ("created_at", TIME)]
 
 @dataclass(frozen=True)
 class Table:
-    """A Delta table. `key` names the columns that identify a row; append-only tables may repeat theirs over time."""
+    """A Delta table. `key` names the columns that identify a row; append-only tables may repeat theirs over time.
+
+    Rows of an append-only table are never replaced or taken away: the lake refuses, and Delta itself does too.
+    """
 
     name: str
     key: tuple[str, ...]
@@ -28,6 +31,7 @@ class Table:
     partition_by: tuple[str, ...] = ()
     version: int = 1
     volatile: tuple[str, ...] = ("run_id", "created_at")
+    append_only: bool = False
 
 
 def table(
@@ -36,6 +40,7 @@ def table(
     columns: list[tuple[str, pa.DataType]],
     partition_by: tuple[str, ...] = (),
     version: int = 1,
+    append_only: bool = False,
 ) -> Table:
     schema = pa.schema([pa.field(n, t) for n, t in [*columns, *WHEN]])
-    return Table(name, tuple(key.split()), schema, partition_by, version)
+    return Table(name, tuple(key.split()), schema, partition_by, version, append_only=append_only)

@@ -22,6 +22,7 @@ LEDGER = table(
         ("actor", pa.string()),
     ],
     partition_by=("stage",),
+    append_only=True,
 )
 """Append-only decisions. `prompt_set` is empty for decisions that hold for every set; `subject` is the source row
 (`source:row`) where a row and not a problem is decided on. The newest row of a key is in force."""
@@ -55,6 +56,7 @@ PROMPT_SET_VERSIONS = table(
         ("digest", pa.string()),
         ("manifest", pa.string()),
     ],
+    append_only=True,
 )
 """A row a version of a named set; `manifest` holds recipe, parameters, input versions, code and funnel."""
 
@@ -67,6 +69,7 @@ PROMOTIONS = table(
         ("actor", pa.string()),
         ("reason", pa.string()),
     ],
+    append_only=True,
 )
 """A log of which version of a set became current, by whom and why; the newest row of a set is in force."""
 

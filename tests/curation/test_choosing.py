@@ -18,10 +18,10 @@ BUCKETS = ("easy", "medium", "hard", "unsolved")
 def pool(count: int, prefix: str = "p", licence: str = "MIT") -> pa.Table:
     rng = random.Random(prefix)
     rows = [
-        (f"{prefix}{k}", rng.choice(["mathematics", "mathematics", "coding"]), rng.choice(BUCKETS), licence)
+        (f"{prefix}{k}", rng.choice(["mathematics", "mathematics", "coding"]), rng.choice(BUCKETS), licence, False)
         for k in range(count)
     ]
-    names = ["problem_id", "domain", "bucket", "licence"]
+    names = ["problem_id", "domain", "bucket", "licence", "kept"]
     return pa.table([pa.array(column) for column in zip(*rows, strict=True)], names=names)
 
 

@@ -9,10 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from kimi_pipeline import tables
-from kimi_pipeline.audit.explain import explain, find
+from kimi_pipeline.audit.explain import explain
 from kimi_pipeline.audit.funnel import funnel, planted
 from kimi_pipeline.audit.sets import versions
 from kimi_pipeline.cli import main
+from kimi_pipeline.curation.finding import find
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.stages import run_stage
 from tests.curation.conftest import Curation

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kimi_pipeline import tables
-from kimi_pipeline.curation.review import decisions, decisions_digest
+from kimi_pipeline.curation.people import settled, settled_digest
+from kimi_pipeline.curation.review import TAG
 from kimi_pipeline.curation.scope import UNIQUE, in_scope, problem_shards
 from kimi_pipeline.curation.tagging.classifier import Classifier
 from kimi_pipeline.curation.tagging.doubts import ask_about_doubts
@@ -127,7 +128,7 @@ def tag_problems(context: Context) -> Outcome:
 
 
 def _apply_decisions(context: Context) -> None:
-    decided = {one.problem_id: taxonomy().parse(one.decision) for one in decisions(context.lake, "tag").values()}
+    decided = {one.problem_id: taxonomy().parse(one.decision) for one in settled(context.lake, TAG).values()}
     stored = context.lake.rows(
         f"select {', '.join(SCHEMA.names)} from tags where problem_id in (select unnest($ids))", {"ids": list(decided)}
     )
@@ -144,9 +145,9 @@ TAGS = Stage(
     description="Tag every problem with its domain, discipline, language and grade",
     group="curation",
     compute=tag_problems,
-    upstream=("corpus", "duplicates", "tagger"),
+    upstream=("corpus", "duplicates", "people_decisions", "tagger"),
     settings=lambda context: {
-        "decisions": decisions_digest(context.lake, "tag"),
+        "decisions": settled_digest(context.lake, TAG),
         "min_confidence": context.profile.curation.tag_min_confidence,
         "questions": context.profile.curation.review_questions,
         "words": rules_digest(),
