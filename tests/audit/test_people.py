@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +18,15 @@ from kimi_pipeline.audit.funnel import funnel
 from kimi_pipeline.cli import main
 from kimi_pipeline.curation import review
 from kimi_pipeline.lake import Lake
+from tests.audit.small import rows, small, special, steady, write
 from tests.curation.conftest import Curation
 
 NAME = ["--reason", "we know better", "--by", "ada", "--json"]
 
 
 def members(lake: Lake) -> dict[str, dict[str, Any]]:
-    rows = lake.rows("select * from prompt_set qualify version = max(version) over (partition by prompt_set)")
-    return {row["problem_id"]: row for row in rows}
+    found = lake.rows("select * from prompt_set qualify version = max(version) over (partition by prompt_set)")
+    return {row["problem_id"]: row for row in found}
 
 
 def one(lake: Lake, query: str) -> str:
@@ -41,8 +43,9 @@ def done(run: Curation, *arguments: str) -> Any:
     return json.loads(found.output)
 
 
-def test_keep_ban_and_relabel_outrank_every_rule(curation: Callable[..., Curation]) -> None:
-    run = curation(curation__max_size=60)
+def test_keep_ban_and_relabel_outrank_every_rule(curation: Callable[..., Curation], tmp_path: Path) -> None:
+    sources = write(tmp_path, one=[*rows("boxes", 24), *special()], two=rows("farm", 12))
+    run = small(curation, sources, steady, curation__max_size=20)
     run.run()
     lake = run.context.lake
     proof = one(lake, "select problem_id from evaluability where reason_code = 'proof'")
@@ -60,12 +63,12 @@ def test_keep_ban_and_relabel_outrank_every_rule(curation: Callable[..., Curatio
         now = members(lake)
         assert {proof, hacked, full} <= now.keys()
         assert banned not in now
-        assert retagged not in now or now[retagged]["domain"] == "coding"
+        assert now[retagged]["domain"] == "coding"
         assert lake.read(tables.TAGS, where=[("problem_id", "=", retagged)]).to_pylist()[0]["origin"] == "person"
     assert outcomes["decision_ledger"].figures["refused_members"] == 0
     stages = {row["stage"]: row for row in funnel(lake)["stages"]}
     assert stages["people"]["refused"] == {"banned_by_person": 1}
-    assert stages["selection"]["out"] == len(now) == 60
+    assert stages["selection"]["out"] == len(now) == 20
     changes = {row["problem_id"]: row for row in diff(lake, "smoke@1", "smoke@2")["changes"]}
     for problem in (proof, hacked, full, banned):
         assert (changes[problem]["stage"], changes[problem]["cause"]) == ("people", "person")
@@ -81,9 +84,9 @@ def test_keep_ban_and_relabel_outrank_every_rule(curation: Callable[..., Curatio
 
 
 def test_a_decision_ends_on_its_day_or_when_it_is_lifted(
-    curation: Callable[..., Curation], monkeypatch: pytest.MonkeyPatch
+    curation: Callable[..., Curation], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    run = curation()
+    run = small(curation, write(tmp_path, one=rows("boxes", 12)), steady)
     run.run()
     lake = run.context.lake
     first, second = sorted(members(lake))[:2]
@@ -105,8 +108,11 @@ def test_a_decision_ends_on_its_day_or_when_it_is_lifted(
     assert [row["version"] for row in lake.rows("select version from prompt_set_versions order by 1")] == [1, 2, 3, 4]
 
 
-def test_decisions_refuse_what_is_wrong_with_one_line(curation: Callable[..., Curation]) -> None:
-    run = curation()
+def test_decisions_refuse_what_is_wrong_with_one_line(curation: Callable[..., Curation], tmp_path: Path) -> None:
+    held = rows("farm", 1)
+    entry = write(tmp_path, one=[*rows("boxes", 3), *held])
+    (tmp_path / "held.jsonl").write_text(json.dumps(held[0]))
+    run = small(curation, entry, steady, corpora__evaluation_sets=[str(tmp_path / "held.jsonl")])
     run.run("contamination")
     lake = run.context.lake
     known = one(lake, "select problem_id from problems")
