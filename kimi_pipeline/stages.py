@@ -32,7 +32,8 @@ from kimi_pipeline.shards import LocalShards, ShardMap
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage works with. `prompt_set` names the set (the partition) that a run is about."""
+    """What a stage works with. `prompt_set` names the set (the partition) that a run is about; `sources` the sources in
+    scope where they are not the profile's (a rebuild: those that were read at the cut)."""
 
     home: Home
     lake: Lake
@@ -42,6 +43,7 @@ class Context:
     prompt_set: str
     say: Callable[[str], None] = print
     shards: ShardMap = LocalShards()
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

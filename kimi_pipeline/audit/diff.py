@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from kimi_pipeline import tables
-from kimi_pipeline.audit.sets import manifest
+from kimi_pipeline.audit.sets import named_version
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.ledger import FUNNEL, PERSON, REFUSE
@@ -91,9 +91,7 @@ def diff(lake: Lake, before: str, after: str) -> dict[str, Any]:
 
 
 def _version(lake: Lake, name: str) -> dict[str, Any]:
-    if "@" not in name:
-        raise UserError(f"{name!r} names no version: write it as SET@VERSION (`kimi-pipeline sets` lists them)")
-    found = manifest(lake, name)
+    found = named_version(lake, name)
     (row,) = lake.rows(
         "select created_at from prompt_set_versions where prompt_set = ? and version = ?",
         [found["set"], found["version"]],

@@ -37,6 +37,13 @@ def versions(lake: Lake) -> list[dict[str, Any]]:
     ]
 
 
+def named_version(lake: Lake, name: str) -> dict[str, Any]:
+    """`manifest` of a version written as SET@VERSION. Raises UserError for anything else."""
+    if "@" not in name:
+        raise UserError(f"{name!r} names no version: write it as SET@VERSION (`kimi-pipeline sets` lists them)")
+    return manifest(lake, name)
+
+
 def manifest(lake: Lake, name: str | None) -> dict[str, Any]:
     """The manifest of `NAME@VERSION`, of the newest version of `NAME`, or of the newest version of all.
 

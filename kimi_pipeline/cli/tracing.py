@@ -1,4 +1,5 @@
-"""Commands that follow problems, sets and checkpoints through the lineage: sql, diff, cost, blame, impact, promote and rollback.
+"""Commands that follow problems, sets and checkpoints through the lineage: sql, diff, rebuild, cost, blame,
+impact, promote and rollback.
 
 Belongs here: arguments and tables. Does not belong here: the queries (`audit/`).
 """
@@ -6,10 +7,11 @@ Belongs here: arguments and tables. Does not belong here: the queries (`audit/`)
 from __future__ import annotations
 
 import getpass
+import sys
 
 import click
 
-from kimi_pipeline.cli.door import as_json, emit, main, open_lake, show
+from kimi_pipeline.cli.door import NO, as_json, emit, main, open_lake, show
 from kimi_pipeline.home import Home
 
 
@@ -55,6 +57,27 @@ def diff(before: str, after: str, limit: int, as_json: bool) -> None:
             click.echo(f"and {len(found['changes']) - limit} more: --limit, or --json for all")
 
     emit(found, as_json, tell)
+
+
+@main.command()
+@click.argument("version", metavar="SET@VERSION")
+@as_json
+def rebuild(version: str, as_json: bool) -> None:
+    """Recompute a version from its manifest in a scratch place, and compare; exit code 1 where something differs."""
+    from kimi_pipeline.audit.rebuild import rebuild as build_again
+
+    found = build_again(open_lake(), version, say=lambda text: click.echo(f"  {text}", err=True))
+
+    def tell() -> None:
+        rows = [
+            row | {"equal": "yes" if row["equal"] else "NO", "digest": row["digest"][:12]} for row in found["tables"]
+        ]
+        show(rows, f"{found['version']} rebuilt: {'equal' if found['equal'] else 'NOT equal'}")
+        for problem in found["erased"]:
+            click.echo(f"not compared, its text was erased: {problem}")
+
+    emit(found, as_json, tell)
+    sys.exit(0 if found["equal"] else NO)
 
 
 @main.command()

@@ -80,7 +80,7 @@ CONFLICTS = """
 
 def source_names(context: Context) -> list[str]:
     """The sources of this run's profile that are not withdrawn: the scope of every stage that judges problems."""
-    return [source.name for source in _sources(context)]
+    return list(context.sources) or [source.name for source in _sources(context)]
 
 
 def _sources(context: Context) -> list[Source]:

@@ -6,6 +6,7 @@ the corpus (`duplicates.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import pyarrow as pa
@@ -14,9 +15,10 @@ from kimi_pipeline import tables
 from kimi_pipeline.corpora.evaluation_sets import evaluation_set_names
 from kimi_pipeline.curation.overlap import index, matches
 from kimi_pipeline.curation.verdicts import judge
-from kimi_pipeline.lake import table_digest
+from kimi_pipeline.lake import Lake, table_digest
 from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
+from kimi_pipeline.shards import MapFunction
 from kimi_pipeline.stages import Context, Outcome, Stage
 
 RULE = "contamination@2"
@@ -25,17 +27,22 @@ COLUMNS = "problem_id, source || ':' || source_row as row, prompt, answer"
 
 def find_contamination(context: Context) -> Outcome:
     """Verdicts under the evaluation sets of the run; their digest is part of the rule, so that other sets judge anew."""
-    known = context.lake.sql(
+    rule, function = held_against(context.lake, evaluation_set_names(context))
+    return judge(context, "contamination", tables.CONTAMINATION, rule, COLUMNS, function)
+
+
+def held_against(lake: Lake, names: Sequence[str]) -> tuple[str, MapFunction]:
+    """The rule under these evaluation sets, and the function that judges a shard by it."""
+    known = lake.sql(
         "select evaluation_set, problem_id, prompt, answer from evaluation_problems "
         "where evaluation_set in (select unnest(?)) order by list_position(?, evaluation_set), problem_id",
-        [evaluation_set_names(context)] * 2,
+        [list(names)] * 2,
     )
     rule = f"{RULE}:{table_digest(known)[:8]}"
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, known.schema) as writer:
         writer.write_table(known)
-    function = partial(judge_shard, sink.getvalue().to_pybytes(), rule)
-    return judge(context, "contamination", tables.CONTAMINATION, rule, COLUMNS, function)
+    return rule, partial(judge_shard, sink.getvalue().to_pybytes(), rule)
 
 
 def judge_shard(stored: bytes, rule: str, rows: pa.Table) -> pa.Table:

@@ -20,7 +20,7 @@ RULE = "duplicates@2"
 
 OF_SOURCES = "source in (select unnest($sources))"
 # Problems about an image are compared with nothing: the same words under another image are another problem.
-COMPARED = f"{OF_SOURCES} and coalesce(len(images), 0) = 0"
+COMPARED = f"{OF_SOURCES} and coalesce(len(images), 0) = 0 and prompt is not null"  # null: erased
 TEXT = "concat_ws(' ', prompt, array_to_string(options, ' '))"
 
 RANKED = f"""
@@ -69,20 +69,9 @@ DECISIONS = f"""
 
 
 def find_duplicates(context: Context) -> Outcome:
-    """Rule: of the rows that say the same, one with an answer is kept before one without, then one with a known
-    licence, one with labels of its source, one of an earlier source of the profile, an earlier row."""
+    """The rows that repeat another, and the decisions that follow."""
     scope = in_scope(context)
-    near = _clustered(context) if context.profile.curation.near_duplicates else NOTHING
-    listed = ", ".join(f"'{name}'" for name in scope["sources"])
-    context.lake.replace_query(
-        tables.DUPLICATES,
-        RANKED,
-        scope,
-        where=f"source in ({listed})",
-        run_id=context.run_id,
-        reason=f"duplicates under {RULE}",
-        clustered=near,
-    )
+    write_duplicates(context)
     record_query(
         context.lake,
         DECISIONS,
@@ -115,6 +104,23 @@ def find_duplicates(context: Context) -> Outcome:
             "where source in (select unnest($sources)) order by kind desc, source, source_row limit 5",
             dict(scope),
         ),
+    )
+
+
+def write_duplicates(context: Context) -> None:
+    """Rule: of the rows that say the same, one with an answer is kept before one without, then one with a known
+    licence, one with labels of its source, one of an earlier source of the profile, an earlier row."""
+    scope = in_scope(context)
+    near = _clustered(context) if context.profile.curation.near_duplicates else NOTHING
+    listed = ", ".join(f"'{name}'" for name in scope["sources"])
+    context.lake.replace_query(
+        tables.DUPLICATES,
+        RANKED,
+        scope,
+        where=f"source in ({listed})",
+        run_id=context.run_id,
+        reason=f"duplicates under {RULE}",
+        clustered=near,
     )
 
 

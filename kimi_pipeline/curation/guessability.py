@@ -15,7 +15,7 @@ from kimi_pipeline import tables
 from kimi_pipeline.curation.asking import CODE, UPSTREAM, VERDICTS, ask
 from kimi_pipeline.curation.corrections import QUESTION, corrected_statuses
 from kimi_pipeline.curation.people import settled_digest
-from kimi_pipeline.lake import content_digest
+from kimi_pipeline.lake import Lake, content_digest
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.math_rules import canonical
 from kimi_pipeline.stages import Context, Outcome, Stage
@@ -76,6 +76,28 @@ def by_chance(problems: pa.Table, guesses: int) -> dict[str, float]:
     }
 
 
+def guess_rows(lake: Lake, problems: pa.Table, key: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
+    """Rows of the guessability table under `key` (as `difficulty.pass_rates` takes it), and how many guesses were cut."""
+    found = lake.rows(
+        GUESSES, key, asked=problems.select(["problem_id"]), corrected=corrected_statuses(lake, ("guess",))
+    )
+    chance = by_chance(problems, key["samples"])
+    rows = [
+        {
+            "problem_id": row["problem_id"],
+            "checkpoint": key["checkpoint"],
+            "template": key["template"],
+            "attempts": row["attempts"],
+            "excluded": 0 if row["hit_at"] else key["samples"] - row["attempts"],
+            "hit_at": row["hit_at"],
+            "hit_sample_id": row["hit_sample_id"],
+            "by_chance": chance[row["problem_id"]],
+        }
+        for row in found
+    ]
+    return rows, sum(row["cut"] for row in found)
+
+
 def estimate_guessability(context: Context) -> Outcome:
     """Draw guesses round by round (a problem leaves at its first hit), then note where each was hit."""
     curation = context.profile.curation
@@ -89,26 +111,8 @@ def estimate_guessability(context: Context) -> Outcome:
         stop_at_first_correct=True,
         constrained=held_to_short_answers(context),
     )
-    found = context.lake.rows(
-        GUESSES,
-        asked.key,
-        asked=asked.problems.select(["problem_id"]),
-        corrected=corrected_statuses(context.lake, ("guess",)),
-    )
-    chance = by_chance(asked.problems, curation.guesses)
-    rows = [
-        {
-            "problem_id": row["problem_id"],
-            "checkpoint": asked.checkpoint,
-            "template": asked.template,
-            "attempts": row["attempts"],
-            "excluded": 0 if row["hit_at"] else curation.guesses - row["attempts"],
-            "hit_at": row["hit_at"],
-            "hit_sample_id": row["hit_sample_id"],
-            "by_chance": chance[row["problem_id"]],
-        }
-        for row in found
-    ]
+    rows, cut = guess_rows(context.lake, asked.problems, asked.key)
+    chance = {row["problem_id"]: row["by_chance"] for row in rows}
     context.lake.upsert(tables.GUESSABILITY, rows, run_id=context.run_id, reason=f"guesses of {asked.checkpoint}")
     hits = sum(row["hit_at"] is not None for row in rows)
     return Outcome(
@@ -117,7 +121,7 @@ def estimate_guessability(context: Context) -> Outcome:
             "problems": len(rows),
             "guessed": hits,
             "guessed_share": round(hits / len(rows), 4) if rows else None,
-            "cut_guesses": sum(row["cut"] for row in found),
+            "cut_guesses": cut,
             "expected_by_chance": round(sum(chance.values()) / len(rows), 4) if rows else None,
             **asked.figures(),
         },

@@ -146,8 +146,35 @@ def _settings(context: Context) -> dict[str, Any]:
 
 def check_references(context: Context) -> Outcome:
     """Suspect, ask persons, and record the decision on each problem that models are asked."""
-    curation = context.profile.curation
     rated = require_outcome(DIFFICULTY, context).outputs
+    rows, by_samples, by_sources = checked(context, rated)
+    suspected = by_samples | by_sources
+    decided = settled(context.lake, QUESTION)
+    _ask(context, suspected)
+    context.lake.upsert(tables.REFERENCE_CHECKS, rows, run_id=context.run_id, reason=f"references by {RULE}")
+    _record(context, rows, {problem_id: one.by for problem_id, one in decided.items()})
+    counts = Counter(row["reason_code"] for row in rows)
+    return Outcome(
+        data_version=content_digest(tables.REFERENCE_CHECKS, rows),
+        figures={
+            "problems": len(rows),
+            "suspect": counts[Reason.SUSPECT_REFERENCE],
+            "by_samples": len(by_samples),
+            "by_sources": len(by_sources),
+            "decided_by_people": sum(row["problem_id"] in decided for row in rows),
+        },
+        outputs=rated,
+        preview=[row for row in rows if row["reason_code"] != Reason.UNDISPUTED][:5],
+    )
+
+
+Suspected = dict[str, dict[str, Any]]
+
+
+def checked(context: Context, rated: dict[str, Any]) -> tuple[list[dict[str, Any]], Suspected, Suspected]:
+    """Rows of the table for the problems that models are asked, and the evidence against suspects, by problem: of
+    samples, of other sources."""
+    curation = context.profile.curation
     problems = grouped(fit_problems(context))
     by_samples = {
         one.problem_id: {
@@ -172,7 +199,6 @@ def check_references(context: Context) -> Outcome:
     }
     suspected = by_samples | by_sources
     decided = settled(context.lake, QUESTION)
-    _ask(context, suspected)
     rows = []
     for problem_id in sorted(fit):
         reason = Reason.SUSPECT_REFERENCE if problem_id in suspected else Reason.UNDISPUTED
@@ -193,21 +219,7 @@ def check_references(context: Context) -> Outcome:
                 "rule_version": RULE,
             }
         )
-    context.lake.upsert(tables.REFERENCE_CHECKS, rows, run_id=context.run_id, reason=f"references by {RULE}")
-    _record(context, rows, {problem_id: one.by for problem_id, one in decided.items()})
-    counts = Counter(row["reason_code"] for row in rows)
-    return Outcome(
-        data_version=content_digest(tables.REFERENCE_CHECKS, rows),
-        figures={
-            "problems": len(rows),
-            "suspect": counts[Reason.SUSPECT_REFERENCE],
-            "by_samples": len(by_samples),
-            "by_sources": len(by_sources),
-            "decided_by_people": sum(problem_id in decided for problem_id in fit),
-        },
-        outputs=rated,
-        preview=[row for row in rows if row["reason_code"] != Reason.UNDISPUTED][:5],
-    )
+    return rows, by_samples, by_sources
 
 
 def _record(context: Context, rows: list[dict[str, Any]], deciders: dict[str, str]) -> None:

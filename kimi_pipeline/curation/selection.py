@@ -14,23 +14,28 @@ from typing import Any
 import pyarrow as pa
 
 from kimi_pipeline import tables
+from kimi_pipeline.corpora.evaluation_sets import evaluation_set_names
 from kimi_pipeline.corpora.ingest import source_names
 from kimi_pipeline.corpora.withdrawals import withdrawn_sources
 from kimi_pipeline.curation.choosing import LEAST_WEIGHT, choose
+from kimi_pipeline.curation.contamination import CONTAMINATION
 from kimi_pipeline.curation.corrections import corrected_answers
 from kimi_pipeline.curation.counting import funnel_counts
 from kimi_pipeline.curation.decide import KEPT
 from kimi_pipeline.curation.difficulty import DIFFICULTY
+from kimi_pipeline.curation.duplicates import DUPLICATES
+from kimi_pipeline.curation.evaluability import EVALUABILITY
 from kimi_pipeline.curation.guessability import GUESSABILITY
 from kimi_pipeline.curation.judged import judged_problems
 from kimi_pipeline.curation.promotion import promote
 from kimi_pipeline.curation.recipe import Recipe, load_recipe
+from kimi_pipeline.curation.reference_checks import REFERENCE_CHECKS
 from kimi_pipeline.curation.scope import UNIQUE
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import as_json
+from kimi_pipeline.lake import Lake, as_json
 from kimi_pipeline.ledger import KEEP, REFUSE, record_query
 from kimi_pipeline.reasons import Reason
-from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
+from kimi_pipeline.stages import Context, Outcome, Stage, code_version, require_outcome
 
 RULE = "selection@3"
 DECISIONS = f"""
@@ -81,6 +86,22 @@ def _settings(context: Context) -> dict[str, Any]:
     return load_recipe(context.home, context.prompt_set).in_force(context.profile).model_dump()
 
 
+def select(
+    lake: Lake, recipe: Recipe, sources: list[str], made_by: dict[str, str]
+) -> tuple[dict[str, pa.Table], Members]:
+    """The tables judged and chosen, and the version's rows, from what the lake holds. `made_by`: `rated_by`, `rated_in`,
+    `guessed_by` and `guessed_in`, the checkpoints and templates that problems were rated and guessed under."""
+    judged = judged_problems(lake, recipe, {"sources": sources, **made_by})
+    passed = lake.sql(
+        "select problem_id, domain, bucket, licence, kept from judged where guessed in (select unnest($kept))",
+        {"kept": KEPT_CODES},
+        judged=judged,
+    )
+    made = {"judged": judged, "chosen": choose(passed, recipe)}
+    asked = {"prompt_set": recipe.name, "sources": sources, "by_failure": recipe.weights == "by_failure"}
+    return made, Members(asked, made | {"corrected": _corrected(lake)})
+
+
 def cut(context: Context) -> Outcome:
     """Decide on every problem, write the decisions that changed, and a new version where the content did."""
     recipe = load_recipe(context.home, context.prompt_set).in_force(context.profile)
@@ -89,13 +110,7 @@ def cut(context: Context) -> Outcome:
     asked = {"rated": difficulty.outputs, "guessed": guessability.outputs}
     made_by = {f"{did}_by": outputs["checkpoint"] for did, outputs in asked.items()}
     made_by |= {f"{did}_in": outputs["template"] for did, outputs in asked.items()}
-    judged = judged_problems(context.lake, recipe, {"sources": sources, **made_by})
-    passed = context.lake.sql(
-        "select problem_id, domain, bucket, licence, kept from judged where guessed in (select unnest($kept))",
-        {"kept": KEPT_CODES},
-        judged=judged,
-    )
-    made = {"judged": judged, "chosen": choose(passed, recipe)}
+    made, members = select(context.lake, recipe, sources, made_by)
     record_query(
         context.lake,
         DECISIONS,
@@ -112,10 +127,6 @@ def cut(context: Context) -> Outcome:
         run_id=context.run_id,
         **made,
     )
-    members = Members(
-        {"prompt_set": context.prompt_set, "sources": sources, "by_failure": recipe.weights == "by_failure"},
-        made | {"corrected": _corrected(context)},
-    )
     named = context.lake.query_digest(MEMBERS, members.asked, **members.tables)
     funnel = funnel_counts(context.lake, sources, made)
     manifest = {
@@ -125,7 +136,10 @@ def cut(context: Context) -> Outcome:
         "template": {"difficulty": difficulty.outputs["template"], "guessability": guessability.outputs["template"]},
         "inputs": {name: context.lake.version(tables.TABLES[name]) for name in INPUTS},
         "code": RULE,
+        "stage_code": {stage.name: code_version(stage.code) for stage in (*RECOMPUTED, RL_PROMPT_SET)},
         "sources": sources,
+        "corpus_sources": source_names(context),
+        "evaluation_sets": evaluation_set_names(context),
         "funnel": funnel,
         "digest": named,
     }
@@ -157,7 +171,11 @@ INPUTS = (
     "difficulty",
     "guessability",
     "reference_checks",
+    "people",
+    "evaluation_problems",
 )
+RECOMPUTED = (DUPLICATES, EVALUABILITY, CONTAMINATION, DIFFICULTY, REFERENCE_CHECKS, GUESSABILITY)
+"""The stages behind a version that follow from stored texts and samples alone; the code of each stands in its manifest."""
 KEPT_CODES = sorted(map(str, KEPT))
 CHOSEN = f"(select * from chosen where reason = '{Reason.SELECTED}') join judged using (problem_id)"
 COUNTED = f"select count(*) as size, round(avg(pass_rate), 4) as mean_pass_rate from {CHOSEN}"
@@ -172,8 +190,8 @@ class Members:
     tables: dict[str, pa.Table]
 
 
-def _corrected(context: Context) -> pa.Table:
-    answers = corrected_answers(context.lake)
+def _corrected(lake: Lake) -> pa.Table:
+    answers = corrected_answers(lake)
     columns = [pa.array(column, pa.string()) for column in (list(answers), list(answers.values()))]
     return pa.table(columns, names=["problem_id", "answer"])
 

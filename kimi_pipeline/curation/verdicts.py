@@ -14,6 +14,12 @@ from kimi_pipeline.tables import Table
 
 
 def judge(context: Context, stage: str, table: Table, rule: str, columns: str, function: MapFunction) -> Outcome:
+    """Judge the problems of the run (`judge_missing`) and record the decisions."""
+    judge_missing(context, stage, table, rule, columns, function)
+    return conclude(context, stage, table, rule)
+
+
+def judge_missing(context: Context, stage: str, table: Table, rule: str, columns: str, function: MapFunction) -> None:
     """Judge the problems of the run that have no verdict under `rule` yet; each shard is committed as it ends.
 
     `function` maps rows with `columns` to rows of `table` (problem_id, verdict, reason_code, evidence, rule_version).
@@ -24,7 +30,6 @@ def judge(context: Context, stage: str, table: Table, rule: str, columns: str, f
         problem_shards(context, columns, missing),
         lambda rows: context.lake.upsert(table, rows, run_id=context.run_id, reason=f"{stage} under {rule}"),
     )
-    return conclude(context, stage, table, rule)
 
 
 def conclude(context: Context, stage: str, table: Table, rule: str) -> Outcome:
