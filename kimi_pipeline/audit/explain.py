@@ -31,11 +31,14 @@ def explain(lake: Lake, query: str) -> dict[str, Any]:
     for row in decisions:
         row["meaning"] = Reason(row["reason_code"]).meaning
         row["evidence"] = json.loads(row["evidence"])
+    erased = lake.rows("select content_digest, reason, decided_by from erasures where problem_id = ?", [problem_id])
+    known = rows[0] if rows else {"prompt": "(erased)", "answer": "(erased)", "answer_kind": ""}
     return {
         "problem_id": problem_id,
-        "prompt": rows[0]["prompt"],
-        "answer": rows[0]["answer"],
-        "answer_kind": rows[0]["answer_kind"],
+        "prompt": known["prompt"],
+        "answer": known["answer"],
+        "answer_kind": known["answer_kind"],
+        "erased": erased[0] if erased else None,
         "rows": [
             {"row": f"{r['source']}:{r['source_row']}", "licence": r["licence"], "labels": dict(r["labels"] or [])}
             for r in rows

@@ -51,12 +51,15 @@ SCOPE = f"semi join (select problem_id from ({UNIQUE})) using (problem_id)"
 ASKED = f"semi join (select problem_id from {FIT}) using (problem_id)"
 ERASED = "anti join erased using (problem_id)"
 TOUCHED = """
-    with rows as (select * from duplicates where source in (select unnest($sources))),
+    with empty as (
+             select source, source_row from problems where prompt is null and source in (select unnest($sources))
+         ),
+         rows as (select * from duplicates where source in (select unnest($sources))),
          kept as (
-             select kept_source, kept_row from rows semi join erased using (problem_id)
-             union select source, source_row from problems semi join erased using (problem_id)
+             select kept_source, kept_row from rows semi join empty using (source, source_row)
+             union select source, source_row from empty
          )
-    select * from rows where problem_id in (select problem_id from erased) or (kept_source, kept_row) in (from kept)
+    select * from rows where (source, source_row) in (from empty) or (kept_source, kept_row) in (from kept)
 """
 """Stored duplicates whose cluster holds a row that was erased: without its text the cluster can't be found again."""
 PROMPT_SET_ROWS = (
@@ -113,7 +116,7 @@ class Recomputation:
 def _duplicates(work: Work) -> None:
     write_duplicates(work.context)
     if work.erased.num_rows:
-        touched = work.stored.sql(TOUCHED, in_scope(work.context), erased=work.erased)
+        touched = work.stored.sql(TOUCHED, in_scope(work.context))
         kept = work.lake.sql(
             "select * from duplicates where (source, source_row) not in (select source, source_row from touched) "
             "and (kept_source, kept_row) not in (select kept_source, kept_row from touched)",
@@ -247,7 +250,7 @@ def _work(lake: Lake, found: dict[str, Any], home: Home, say: Callable[[str], No
         sources=tuple(found["corpus_sources"]),
     )
     erased = scratch.sql(
-        "select distinct problem_id from problems where prompt is null and source in (select unnest(?))",
+        "select problem_id from problems where source in (select unnest(?)) group by 1 having bool_and(prompt is null)",
         [found["corpus_sources"]],
     )
     return Work(found, context, stored, erased)

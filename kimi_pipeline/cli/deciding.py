@@ -7,12 +7,14 @@ Belongs here: arguments. Does not belong here: what a decision does (`curation/p
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import click
 
 from kimi_pipeline.cli.door import as_json, emit, main, open_lake
 from kimi_pipeline.cli.tracing import PERSON, WHY
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.home import Home
 
 UNTIL = click.option(
     "--until", type=click.DateTime(["%Y-%m-%d"]), help="The last day on which it holds, UTC (default: for good)"
@@ -66,6 +68,33 @@ def ban(problem: str, reason: str, until: datetime | None, by: str, as_json: boo
 def lift(problem: str, reason: str, by: str, as_json: bool) -> None:
     """Take back a keep or a ban: the rules decide again."""
     _decide(problem, "membership", "lift", reason, by, None, as_json)
+
+
+@main.command()
+@click.option("--source", help="A source's name: all its problems that no other source holds")
+@click.option("--problem", metavar="ID", help="One problem")
+@click.option("--erase", is_flag=True, help="Erase its text from all tables and their old versions, for good")
+@WHY
+@PERSON
+@as_json
+def withdraw(source: str | None, problem: str | None, erase: bool, reason: str, by: str, as_json: bool) -> None:
+    """Use a source or a problem no more: it is gone from the next version of every set. Ids, digests and reasons stay."""
+    from kimi_pipeline.curation.withdrawing import withdraw_one
+
+    if (source is None) == (problem is None):
+        raise UserError("withdraw: give either --source NAME or --problem ID")
+    home = Home.from_env().prepare()
+    kind: Literal["source", "problem"] = "source" if source else "problem"
+    found = withdraw_one(open_lake(), home, kind, str(source or problem), reason=reason, by=by, erased=erase)
+
+    def tell() -> None:
+        again = "" if found["changed"] else " (withdrawn before)"
+        click.echo(f"{kind} {found['name']} is withdrawn{again}: {found['problems']} problems leave at the next run")
+        if erase:
+            click.echo(f"erased {found['erased']} problems: {sum(found['files'].values())} files rewritten")
+            click.echo("not reached: the source's own file, Dagster's event store, checkpoints that trained on it")
+
+    emit(found, as_json, tell)
 
 
 @decide.command()

@@ -66,6 +66,15 @@ DECISIONS = f"""
     from quarantine where source in (select unnest($sources))
 """
 
+ERASED = "(select problem_id from erasures where source = '')"
+PROBLEM_ROWS = f"select * from read_parquet($problems) anti join {ERASED} using (problem_id)"
+REFUSED_ROWS = f"""
+    select * from read_parquet($refused) union all by name
+    select source, source_row, '{Reason.WITHDRAWN}' as reason_code, '' as detail, null::blob as raw, planted
+    from read_parquet($problems) semi join {ERASED} using (problem_id)
+"""
+"""The rows of a staged source; of a problem that was erased the id alone may come back."""
+
 CONFLICTS = """
     with said as (
         select problem_id, source, source_row, answer, answer_kind from problems
@@ -201,11 +210,12 @@ def _commit(staged: Staged, context: Context) -> None:
     """Replace a source's rows. Until the last line the source counts as unread, so that a kill costs reading it again."""
     name = staged.source
     _say_state(staged, WRITING, context)
-    for table, path in ((tables.PROBLEMS, staged.problems), (tables.QUARANTINE, staged.refused)):
+    for table, query in ((tables.PROBLEMS, PROBLEM_ROWS), (tables.QUARANTINE, REFUSED_ROWS)):
+        paths = {"problems": str(staged.problems), "refused": str(staged.refused)}
         context.lake.replace_query(
             table,
-            "select * from read_parquet($path)",
-            {"path": str(path)},
+            query,
+            {name: path for name, path in paths.items() if f"${name}" in query},
             where=f"source = '{name}'",
             run_id=context.run_id,
             reason=f"ingest {name}",

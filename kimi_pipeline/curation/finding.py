@@ -21,9 +21,11 @@ def find(lake: Lake, query: str) -> str:
         select distinct problem_id, left(prompt, 60) as prompt from problems
         where problem_id = ? or starts_with(problem_id, ?) or source || ':' || source_row = ?
            or (length(?) >= 4 and contains(prompt, ?))
+        union select problem_id, '(erased)' from erasures
+        where (problem_id = ? or starts_with(problem_id, ?)) and problem_id not in (select problem_id from problems)
         order by problem_id limit 6
         """,
-        [query] * 5,
+        [query] * 7,
     )
     if len(rows) == 1:
         return str(rows[0]["problem_id"])

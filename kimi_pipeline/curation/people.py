@@ -88,7 +88,7 @@ def record_people(lake: Lake, *, run_id: str) -> int:
             standing.add((decision.problem_id, decision.subject))
             by_actor[f"{PERSON}{one.by}"].append(decision)
     for row in lake.rows(
-        f"select problem_id, subject from ({IN_FORCE}) where stage = ? and reason_code <> ?",
+        f"select problem_id, subject from ({IN_FORCE}) where stage = ? and reason_code <> ? and subject <> 'source'",
         [STAGE, str(Reason.DECISION_ENDED)],
     ):
         if (row["problem_id"], row["subject"]) not in standing:

@@ -52,11 +52,9 @@ def rl_prompt_set(context: Context, members: tuple[int, ...] = (0, 1)) -> Outcom
     rows = [{"prompt_set": name, "version": 1, "problem_id": f"p{n}", "pass_rate": 0.5} for n in members]
     stamp = {"run_id": context.run_id, "reason": "fake"}
     context.lake.replace(tables.PROMPT_SET, rows, where=f"prompt_set = '{name}'", **stamp)
-    context.lake.upsert(
-        tables.PROMPT_SET_VERSIONS,
-        [{"prompt_set": name, "version": 1, "size": len(rows), "digest": "d", "manifest": "{}"}],
-        **stamp,
-    )
+    version = {"prompt_set": name, "version": 1, "size": len(rows), "digest": "d", "manifest": "{}"}
+    if not context.lake.read(tables.PROMPT_SET_VERSIONS, where=[("prompt_set", "=", name)]).num_rows:
+        context.lake.append(tables.PROMPT_SET_VERSIONS, [version], **stamp)
     samples = context.profile.curation.samples
     return Outcome(f"{name}-{len(rows)}", figures={"size": len(rows), "samples in force": samples})
 
