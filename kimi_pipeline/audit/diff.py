@@ -162,6 +162,10 @@ def _explain(
     row: dict[str, Any], answers: list[str | None], decided: list[dict[str, dict[str, Any]]], gone: dict[str, str]
 ) -> Change:
     problem_id, change = row["problem_id"], row["change"]
+    by_people = [one.get(PEOPLE) for one in decided]
+    if by_people[1] and by_people[1]["reason_code"] == Reason.WITHDRAWN and by_people[0] != by_people[1]:
+        said = _cause(PEOPLE, by_people[0] or {}, by_people[1])[1]  # a person's doing, even where its text is gone
+        return Change(problem_id, change, PEOPLE, A_PERSON, _reason(by_people[0]), _reason(by_people[1]), said)
     before, after = ("absent" if one is None else "present" for one in answers)
     if before != after:
         return Change(problem_id, change, FUNNEL[0], SOURCE, before, after, gone.get(problem_id, ""))

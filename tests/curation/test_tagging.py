@@ -135,6 +135,7 @@ def run(context: Context, upto: str = "problem_tags") -> dict[str, Outcome]:
         "corpus",
         "evaluation_problems",
         "duplicates",
+        "people_decisions",
         "tagger",
         "problem_tags",
         "evaluability",
