@@ -19,7 +19,7 @@ from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage
 
-RULE = "contamination@2"
+RULE = "contamination@3"
 COLUMNS = "problem_id, source || ':' || source_row as row, prompt, answer"
 
 
@@ -70,6 +70,7 @@ CONTAMINATION = Stage(
         "kimi_pipeline.curation.overlap",
         "kimi_pipeline.curation.near",
         "kimi_pipeline.curation.wording",
+        "kimi_pipeline.curation.words",
     ),
     tables=(tables.CONTAMINATION,),
     kinds=("python", "deltalake"),
