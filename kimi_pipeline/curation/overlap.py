@@ -28,7 +28,8 @@ from kimi_pipeline.reasons import Reason
 GRAM = 5
 COMMON = 3  # a 5-gram in so many evaluation problems is a phrase of the trade
 COVERED = 0.6  # of the evaluation problem's own tokens, for "holds it"; of the row's, for "is a piece of it"
-SHORT = 20  # tokens; a shorter evaluation problem is held only where its numbers say much, or little else is there
+SHORT = 20  # tokens; a shorter evaluation problem is held only where its numbers say much, or little else is there,
+LEAST, WHOLE = 10, 0.9  # or where it has so many tokens and so much of it is there
 PIECE = 12  # least tokens of a row that counts as a piece
 LEAST_HITS = 3  # shared 5-grams below which a row is not looked at
 
@@ -96,7 +97,8 @@ class EvaluationIndex:
             share = 0.0
             if of_problem >= COVERED and not wanted - have:
                 small = len(self.found[place]) < SHORT and strength(self.figures[place]) < STRONG
-                share = of_problem if not small or of_row >= COVERED else 0.0
+                whole = len(self.found[place]) >= LEAST and of_problem >= WHOLE
+                share = of_problem if not small or whole or of_row >= COVERED else 0.0
             elif of_row >= COVERED and len(row) >= PIECE and not have - wanted:
                 share = of_row
             if share and (best is None or (share, -place) > (best[4], -best[0])):
