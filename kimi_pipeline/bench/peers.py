@@ -3,7 +3,9 @@
 Belongs here: making such a venv and finding its Python. Does not belong here: what a peer runs (`benchmarks/`). Nothing
 of the project imports a peer, and a peer's venv has nothing of the project.
 
-A peer is a file `deploy/peers/NAME.txt` of pinned requirements; its venv lies in `$KIMI_HOME/bench/peers/NAME`.
+A peer is a file `deploy/peers/NAME.txt` of pinned requirements; its venv lies in `$KIMI_HOME/bench/peers/NAME`. A peer with
+torch shares the project's own pins (`deploy/constraints.txt`), so that the same kernels run on both sides; one without it
+may need other versions than the project has.
 """
 
 from __future__ import annotations
@@ -40,7 +42,10 @@ def peer_python(home: Home, name: str, *, with_torch: bool = True) -> Path:
     folder = home.root / "bench" / "peers" / name
     python, mark = folder / "bin" / "python", folder / MARK
     torch = [f"torch=={metadata.version('torch')}"] if with_torch else []
-    stamp = hashlib.sha256("".join(torch).encode() + requirements.read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
+    pins = [CONSTRAINTS] if with_torch else []
+    stamp = hashlib.sha256(
+        b"".join([*map(str.encode, torch), *(each.read_bytes() for each in (requirements, *pins))])
+    ).hexdigest()
     if mark.is_file() and mark.read_text() == stamp:
         return python
     print(f"bench: making the venv of {name} in {folder}", file=sys.stderr, flush=True)
@@ -50,7 +55,7 @@ def peer_python(home: Home, name: str, *, with_torch: bool = True) -> Path:
     dry = [*install, "--dry-run", "--no-deps", *torch]
     found = not torch or subprocess.run(dry, capture_output=True, check=False).returncode == 0
     index = [] if found else ["--extra-index-url", CPU_INDEX]
-    done = subprocess.run([*install, "-r", requirements, "-c", CONSTRAINTS, *torch, *index], check=False)
+    done = subprocess.run([*install, "-r", requirements, *(f"-c{pin}" for pin in pins), *torch, *index], check=False)
     if done.returncode:
         raise UserError(f"bench: pip could not install the peer {name}: its reason is above")
     mark.write_text(stamp)

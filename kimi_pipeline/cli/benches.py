@@ -160,3 +160,14 @@ def testcases(as_json: bool) -> None:
     from kimi_pipeline.bench.testcases import measure
 
     tell(measure(Home.from_env().prepare()), as_json)
+
+
+@bench.command()
+@click.option("--rows", default=2000, show_default=True, type=click.IntRange(min=100), help="Texts to plant into")
+@DATA
+@as_json
+def planted(rows: int, data: Path | None, as_json: bool) -> None:
+    """Recall of planted near-duplicates and contamination by kind of edit, in drawn or real texts."""
+    from kimi_pipeline.bench.planted_curation import measure
+
+    tell(measure(data, rows), as_json)

@@ -30,7 +30,11 @@ LINEAGE_OPTIONS = (
         "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a setting: --set rl.iterations=40"
     ),
     click.option(
-        "--source", "sources", multiple=True, help="A corpus: a .jsonl or .parquet file, or a .toml source file"
+        "--source",
+        "sources",
+        multiple=True,
+        help="A corpus: a file or a URL (https://, s3://, any that fsspec opens) of .jsonl, .ndjson, .json, .csv, .tsv or "
+        ".parquet, also compressed (.gz, .bz2, .zst); or a .toml source file (hub datasets, mappings). Give it several times",
     ),
     click.option(
         "--evaluation-set",

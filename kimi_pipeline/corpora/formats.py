@@ -1,7 +1,7 @@
 """Formats: a source's rows in chunks that a worker can take, whatever they are stored as.
 
 Belongs here: jsonl, json, csv, parquet, hub datasets; what is not even a row. Does not belong here: bytes and
-decompression (`streams.py`), what a row means (`normalise.py`).
+decompression (`streams.py`), row groups (`parquet.py`), what a row means (`normalise.py`).
 
 A chunk is cheap to make and to send: parsing happens where it is iterated.
 """
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from kimi_pipeline.corpora import streams
+from kimi_pipeline.corpora import parquet, streams
 from kimi_pipeline.corpora.sources import Source
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.reasons import Reason
@@ -96,7 +96,7 @@ class Batch:
     bound: int
 
     def __iter__(self) -> Iterator[RawRow]:
-        sizes = _text_bytes(self.batch)
+        sizes = parquet.text_bytes(self.batch).tolist()
         start = 0
         for end in [*(place for place, size in enumerate(sizes) if size > self.bound), self.batch.num_rows]:
             for place, values in enumerate(self.batch.slice(start, end - start).to_pylist(), start=self.first + start):
@@ -107,28 +107,11 @@ class Batch:
             start = end + 1
 
 
-def _text_bytes(batch: pa.RecordBatch) -> list[int]:
-    """The bytes of each row's text and binary columns."""
-    import pyarrow.compute as pc
-
-    total = pa.array([0] * batch.num_rows, pa.int64())
-    for column in batch.columns:
-        for part in column.flatten() if pa.types.is_struct(column.type) else [column]:
-            if _is_text(part.type):
-                total = pc.add(total, pc.cast(pc.fill_null(pc.binary_length(part), 0), pa.int64()))
-    return total.to_pylist()
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return any(
-        test(kind)
-        for test in (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
-    )
-
-
 def _head(batch: pa.RecordBatch, row: int) -> bytes:
     """The beginning of a row that is too long: its first text columns, cut."""
-    parts = [column[row].as_buffer() for column in batch.columns if _is_text(column.type) and column[row].is_valid]
+    parts = [
+        column[row].as_buffer() for column in batch.columns if parquet.is_text(column.type) and column[row].is_valid
+    ]
     return b"\n".join(part.slice(0, min(part.size, streams.KEPT)).to_pybytes() for part in parts)[: streams.KEPT]
 
 
@@ -250,19 +233,15 @@ def _named(source: Source, bounds: Bounds) -> Iterator[bytes]:
 
 
 def _parquet(source: Source, bounds: Bounds) -> Iterator[Chunk]:
-    import pyarrow.parquet as pq
-
-    with streams.opened(str(source.path)) as stored:
+    path = str(source.path)
+    with streams.opened(path) as stored:
+        number = 1
         try:
-            file = pq.ParquetFile(pa.PythonFile(stored, mode="r") if streams.is_url(str(source.path)) else stored)
-            number = 1
-            for group in range(file.num_row_groups):
-                found = file.metadata.row_group(group)
-                wide = max(1, found.total_byte_size // max(1, found.num_rows))
-                size = max(1, min(CHUNK_ROWS, CHUNK_BYTES // wide))
-                for batch in file.iter_batches(batch_size=size, row_groups=[group]):
-                    yield Batch(number, batch, bounds.row)
-                    number += batch.num_rows
+            for batch in parquet.batches(
+                path, stored, rows=CHUNK_ROWS, size=CHUNK_BYTES, max_expansion=bounds.expansion
+            ):
+                yield Batch(number, batch, bounds.row)
+                number += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0][:200]
             raise UserError(f"{source.path} is not a whole Parquet file: {reason}") from None

@@ -21,7 +21,7 @@ from kimi_pipeline.reasons import Reason
 from kimi_pipeline.shards import MapFunction
 from kimi_pipeline.stages import Context, Outcome, Stage
 
-RULE = "contamination@2"
+RULE = "contamination@3"
 COLUMNS = "problem_id, source || ':' || source_row as row, prompt, answer"
 
 
@@ -77,6 +77,7 @@ CONTAMINATION = Stage(
         "kimi_pipeline.curation.overlap",
         "kimi_pipeline.curation.near",
         "kimi_pipeline.curation.wording",
+        "kimi_pipeline.curation.words",
     ),
     tables=(tables.CONTAMINATION,),
     kinds=("python", "deltalake"),

@@ -16,7 +16,7 @@ from kimi_pipeline.ledger import KEEP, REFUSE, record_query
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage
 
-RULE = "duplicates@2"
+RULE = "duplicates@3"
 
 OF_SOURCES = "source in (select unnest($sources))"
 # Problems about an image are compared with nothing: the same words under another image are another problem.
@@ -167,7 +167,7 @@ DUPLICATES = Stage(
         "sources": source_names(context),
         "near_duplicates": context.profile.curation.near_duplicates,
     },
-    code=(__name__, "kimi_pipeline.curation.near", "kimi_pipeline.curation.wording"),
+    code=(__name__, "kimi_pipeline.curation.near", "kimi_pipeline.curation.wording", "kimi_pipeline.curation.words"),
     tables=(tables.DUPLICATES,),
     kinds=("python", "duckdb", "deltalake"),
 )

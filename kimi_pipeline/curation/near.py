@@ -1,7 +1,7 @@
 """Near-duplicates: rewordings of one problem, found among the problems with the same numbers.
 
 Belongs here: signatures, candidate pairs, their confirmation, clusters, as functions over Arrow shards. Does not belong
-here: the stage and which row is kept (`duplicates.py`), tokens (`wording.py`).
+here: the stage and which row is kept (`duplicates.py`), tokens (`wording.py`, `words.py`).
 
 Problems are first split by the multiset of their numbers, so that 100,000 problems of one template never meet, and no
 chain of rewordings can join two problems with other numbers. Within a group all pairs are candidates where it is small,
@@ -13,7 +13,7 @@ variable, numbers that changed places, another answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -24,18 +24,8 @@ from rensa import RMinHash
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-from kimi_pipeline.curation.wording import (
-    FUNCTIONS,
-    LETTERS,
-    OPPOSITES,
-    moved_together,
-    numbers,
-    signature,
-    strength,
-    tokens,
-)
-
-Rows = NDArray[np.int64]
+from kimi_pipeline.curation.wording import FUNCTIONS, LETTERS, OPPOSITES, moved_together, tokens
+from kimi_pipeline.curation.words import Hashes, Rows, Words
 
 PERMUTATIONS, BANDS = 128, 32  # four rows a band: found with p > 0.99 from a similarity of 0.6
 SEED = 20250122
@@ -52,9 +42,8 @@ m and n are ...") may be all that differs."""
 
 def signatures(rows: pa.Table) -> pa.Table:
     """problem_id and signature of rows with problem_id and text."""
-    texts = rows.column("text").to_pylist()
-    found = [signature(numbers(tokens(text), text)) for text in texts]
-    return pa.table({"problem_id": rows.column("problem_id"), "signature": pa.array(found, pa.int64())})
+    signed = Words.of(rows.column("text").to_pylist()).signatures()
+    return pa.table({"problem_id": rows.column("problem_id"), "signature": pa.array(signed, pa.int64())})
 
 
 def clusters(rows: pa.Table) -> pa.Table:
@@ -69,9 +58,8 @@ def clusters(rows: pa.Table) -> pa.Table:
         rows, ids = rows.take(once), [ids[k] for k in once]
     signed = rows.column("signature").to_numpy()
     texts = Texts.of(rows.column("text").to_pylist(), rows.column("answer").to_pylist())
-    left, right = texts.confirm(*_candidates(signed, texts))
-    graph = csr_matrix((np.ones(len(left), np.int8), (left, right)), shape=(len(ids), len(ids)))
-    count, label = connected_components(graph, directed=False)
+    label = texts.joined(*_candidates(signed, texts))
+    count = int(label.max(initial=-1)) + 1
     size = np.bincount(label, minlength=count)
     first = np.full(count, len(ids), np.int64)
     np.minimum.at(first, label, np.arange(len(ids)))
@@ -105,52 +93,77 @@ def whole_groups(batches: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 class Texts:
     """Texts as arrays, for the comparison of many pairs.
 
-    `sets` has a row a text and a column a token, `marks` counts the tokens that turn a problem into another.
+    `sets` has a row a text and a column a word, `marks` counts the words that turn a problem into another.
     """
 
-    found: list[list[str]]
-    flat: NDArray[np.uint64]
-    offsets: Rows
+    words: Words
     sets: csr_matrix
     sizes: Rows
     marks: NDArray[np.int16]
-    order: Rows
+    order: Hashes
     answer: Rows
     strength: Rows
 
     @classmethod
-    def of(cls, texts: list[str], answers: list[str | None]) -> Texts:
-        found = [tokens(text) for text in texts]
-        figures = [numbers(each, text) for each, text in zip(found, texts, strict=True)]
-        hashed = RMinHash.hash_token_sets([list(dict.fromkeys(each)) for each in found])
-        sizes = np.fromiter(map(len, hashed), np.int64, len(hashed))
-        offsets = np.concatenate([[0], np.cumsum(sizes)])
-        flat = np.fromiter(chain.from_iterable(hashed), np.uint64, offsets[-1])
-        names, columns = np.unique(flat, return_inverse=True)
-        sets = csr_matrix((np.ones(len(flat), np.int32), columns, offsets), shape=(len(found), len(names)))
-        return cls(
-            found=found,
-            flat=flat,
-            offsets=offsets,
-            sets=sets,
-            sizes=sizes,
-            marks=_marks(found),
-            order=np.array([hash(tuple(each)) for each in figures], np.int64),
-            answer=np.array([_answer(answer) for answer in answers], np.int64),
-            strength=np.array([strength(each) for each in figures], np.int64),
+    def of(cls, texts: Sequence[str], answers: Sequence[str | None]) -> Texts:
+        words = Words.of(texts)
+        sets = csr_matrix(
+            (np.ones(len(words.ids), np.int32), words.ids, words.offsets), shape=(len(words), len(words.vocabulary))
         )
+        sets.sum_duplicates()
+        sets.data[:] = 1
+        return cls(
+            words=words,
+            sets=sets,
+            sizes=np.diff(sets.indptr).astype(np.int64),
+            marks=_marks(words),
+            order=words.in_order(),
+            answer=np.array([_answer(answer) for answer in answers], np.int64),
+            strength=words.strength(),
+        )
+
+    def joined(self, left: Rows, right: Rows) -> Rows:
+        """A number for each text, the same for those that the confirmed pairs join.
+
+        Pairs whose numbers stand in another order are looked at one by one, and only where no others join them.
+        """
+        left, right, in_order = self._similar(left, right)
+        label = _components(left[in_order], right[in_order], len(self.words))
+        rest = np.flatnonzero(~in_order & (label[left] != label[right]))
+        parent = list(range(int(label.max(initial=-1)) + 1))
+
+        def root(of: int) -> int:
+            while parent[of] != of:
+                parent[of] = of = parent[parent[of]]
+            return of
+
+        for one, other in zip(left[rest].tolist(), right[rest].tolist(), strict=True):
+            here, there = root(label[one]), root(label[other])
+            if here != there and self._moved_together(one, other):
+                parent[here] = there
+        _, found = np.unique(np.array([root(k) for k in range(len(parent))], np.int64)[label], return_inverse=True)
+        return found
 
     def confirm(self, left: Rows, right: Rows) -> tuple[Rows, Rows]:
         """The pairs that are rewordings of one problem."""
-        kept = [
-            self._confirm(left[start : start + PAIRS_AT_ONCE], right[start : start + PAIRS_AT_ONCE])
-            for start in range(0, len(left), PAIRS_AT_ONCE)
-        ]
-        if not kept:
-            return left, right
-        return np.concatenate([one for one, _ in kept]), np.concatenate([other for _, other in kept])
+        left, right, good = self._similar(left, right)
+        for place in np.flatnonzero(~good):
+            good[place] = self._moved_together(left[place], right[place])
+        return left[good], right[good]
 
-    def _confirm(self, left: Rows, right: Rows) -> tuple[Rows, Rows]:
+    def _moved_together(self, left: int, right: int) -> bool:
+        return moved_together(self.words[left], self.words[right])
+
+    def _similar(self, left: Rows, right: Rows) -> tuple[Rows, Rows, NDArray[np.bool_]]:
+        """The pairs that are similar enough and turned by nothing; which have their numbers in the same order."""
+        kept = [
+            self._compared(left[start : start + PAIRS_AT_ONCE], right[start : start + PAIRS_AT_ONCE])
+            for start in range(0, max(1, len(left)), PAIRS_AT_ONCE)
+        ]
+        one, other, in_order = (np.concatenate([part[k] for part in kept]) for k in range(3))
+        return one, other, in_order
+
+    def _compared(self, left: Rows, right: Rows) -> tuple[Rows, Rows, NDArray[np.bool_]]:
         common = np.asarray(self.sets[left].multiply(self.sets[right]).sum(axis=1)).ravel()
         similarity = common / np.maximum(self.sizes[left] + self.sizes[right] - common, 1)
         in_order = self.order[left] == self.order[right]
@@ -161,9 +174,7 @@ class Texts:
         good = (similarity >= needed) & ~(answered & (self.answer[left] != self.answer[right]))
         left, right, in_order = left[good], right[good], in_order[good]
         good = ~_turned(self.marks[left] - self.marks[right])
-        for place in np.flatnonzero(good & ~in_order):
-            good[place] = moved_together(self.found[left[place]], self.found[right[place]])
-        return left[good], right[good]
+        return left[good], right[good], in_order[good]
 
 
 def _answer(answer: str | None) -> int:
@@ -179,14 +190,18 @@ _ONES = [_MARKS[one] for one, _ in OPPOSITES]
 _OTHERS = [_MARKS[other] for _, other in OPPOSITES]
 
 
-def _marks(found: list[list[str]]) -> NDArray[np.int16]:
-    counts = np.zeros((len(found), len(_MARKS)), np.int16)
-    for row, each in zip(counts, found, strict=True):
-        for token in each:
-            column = _MARKS.get(token)
-            if column is not None:
-                row[column] += 1
-    return counts
+def _marks(words: Words) -> NDArray[np.int16]:
+    column = np.fromiter((_MARKS.get(word, -1) for word in words.vocabulary), np.int64, len(words.vocabulary))[
+        words.ids
+    ]
+    marked = np.flatnonzero(column >= 0)
+    cells = np.bincount(words.rows[marked] * len(_MARKS) + column[marked], minlength=len(words) * len(_MARKS))
+    return cells.reshape(len(words), len(_MARKS)).astype(np.int16)
+
+
+def _components(left: Rows, right: Rows, count: int) -> Rows:
+    graph = csr_matrix((np.ones(len(left), np.int8), (left, right)), shape=(count, count))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
 def _turned(differences: NDArray[np.int16]) -> NDArray[np.bool_]:
@@ -218,9 +233,8 @@ def _candidates(signed: NDArray[np.int64], texts: Texts) -> tuple[Rows, Rows]:
 def _by_bands(rows: Rows, signed: NDArray[np.int64], texts: Texts) -> NDArray[np.int64]:
     """Pairs of rows that share signature and a band, each row with the first and the one before it of its bucket, so
     that a bucket of n rows gives at most 2n pairs."""
-    lengths = texts.sizes[rows]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    flat = np.concatenate([texts.flat[texts.offsets[row] : texts.offsets[row + 1]] for row in rows])
+    sets = texts.sets[rows]
+    flat, offsets = texts.words.hashes[sets.indices], sets.indptr
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets.astype(np.uint64), PERMUTATIONS, SEED)
     digests = np.array(matrix.to_rows(), np.uint64).reshape(len(rows), BANDS, -1)
     mixed = np.zeros((len(rows), BANDS), np.uint64)

@@ -15,21 +15,21 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from rensa import RMinHash
 
 from kimi_pipeline.curation.near import STRONG, Texts
-from kimi_pipeline.curation.wording import numbers, signature, strength, tokens
+from kimi_pipeline.curation.wording import strength, tokens
+from kimi_pipeline.curation.words import Words
 from kimi_pipeline.reasons import Reason
 
 GRAM = 5
 COMMON = 3  # a 5-gram in so many evaluation problems is a phrase of the trade
 COVERED = 0.6  # of the evaluation problem's own tokens, for "holds it"; of the row's, for "is a piece of it"
-SHORT = 20  # tokens; a shorter evaluation problem is held only where its numbers say much, or little else is there
+SHORT = 20  # tokens; a shorter evaluation problem is held only where its numbers say much, or little else is there,
+LEAST, WHOLE = 10, 0.9  # or where it has so many tokens and so much of it is there
 PIECE = 12  # least tokens of a row that counts as a piece
 LEAST_HITS = 3  # shared 5-grams below which a row is not looked at
 
@@ -54,13 +54,14 @@ class EvaluationIndex:
     def __init__(self, sets: Sequence[str], ids: Sequence[str], texts: Sequence[str], answers: Sequence[str]) -> None:
         self.sets, self.ids, self.texts, self.answers = sets, ids, list(texts), list(answers)
         self.exact = {identity: place for place, identity in reversed(list(enumerate(ids)))}
-        self.found = [tokens(text) for text in texts]
-        self.figures = [numbers(found, text) for found, text in zip(self.found, texts, strict=True)]
+        words = Words.of(self.texts)
+        self.found = list(words)
+        self.figures = words.figures()
         self.signed: dict[int, list[int]] = defaultdict(list)
         self.grams: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        flat, offsets = hashed(self.found)
-        for place, figures in enumerate(self.figures):
-            self.signed[signature(figures)].append(place)
+        flat, offsets = words.hashes[words.ids], words.offsets
+        for place, signed in enumerate(words.signatures().tolist()):
+            self.signed[signed].append(place)
             for at, gram in enumerate(grams(flat[offsets[place] : offsets[place + 1]]).tolist()):
                 self.grams[gram].append((place, at))
         # One problem in two sets is one problem: texts are counted, not rows.
@@ -96,19 +97,13 @@ class EvaluationIndex:
             share = 0.0
             if of_problem >= COVERED and not wanted - have:
                 small = len(self.found[place]) < SHORT and strength(self.figures[place]) < STRONG
-                share = of_problem if not small or of_row >= COVERED else 0.0
+                whole = len(self.found[place]) >= LEAST and of_problem >= WHOLE
+                share = of_problem if not small or whole or of_row >= COVERED else 0.0
             elif of_row >= COVERED and len(row) >= PIECE and not have - wanted:
                 share = of_row
             if share and (best is None or (share, -place) > (best[4], -best[0])):
                 best = (place, Reason.EVALUATION_OVERLAP, min(covered), max(covered), share)
         return best
-
-
-def hashed(found: Sequence[list[str]]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The tokens of many texts as hashes, one after the other, and where each text begins."""
-    lists = RMinHash.hash_token_sets(found)
-    offsets = np.concatenate([[0], np.cumsum(np.fromiter(map(len, lists), np.int64, len(lists)))])
-    return np.fromiter(chain.from_iterable(lists), np.uint64, offsets[-1]), offsets
 
 
 def grams(flat: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -130,9 +125,9 @@ def index(stored: bytes) -> EvaluationIndex:
 
 def matches(known: EvaluationIndex, ids: list[str], texts: list[str], answers: list[str | None]) -> list[Match | None]:
     """For each text the evaluation problem that it copies, holds, is a piece of, or rewords."""
-    found = [tokens(text) for text in texts]
-    figures = [numbers(each, text) for each, text in zip(found, texts, strict=True)]
-    flat, offsets = hashed(found)
+    words = Words.of(texts)
+    figures = words.figures()
+    flat, offsets = words.hashes[words.ids], words.offsets
     all_grams = grams(flat)
     hits = np.zeros(len(flat) + 1, np.int64)
     if len(known.known) and len(all_grams):
@@ -144,12 +139,12 @@ def matches(known: EvaluationIndex, ids: list[str], texts: list[str], answers: l
     least = np.minimum(LEAST_HITS, np.maximum(ends - offsets[:-1], 1))
     result: list[Match | None] = [None] * len(ids)
     for row in np.flatnonzero(count >= least):
-        held = known.held(found[row], figures[row], all_grams[offsets[row] : ends[row]].tolist())
+        held = known.held(words[row], figures[row], all_grams[offsets[row] : ends[row]].tolist())
         if held:
             place, reason, first, last, share = held
             span = (_offset(texts[row], first, before=True), _offset(texts[row], last + 1, before=False))
             result[row] = Match(reason, known.sets[place], known.ids[place], span, share)
-    for row, place in _reworded(known, texts, answers, [signature(each) for each in figures]):
+    for row, place in _reworded(known, texts, answers, words.signatures().tolist()):
         if result[row] is None:
             whole = (0, len(texts[row]))
             result[row] = Match(Reason.EVALUATION_REWORDING, known.sets[place], known.ids[place], whole, 1.0)

@@ -30,7 +30,7 @@ _UNITS = {word: n for n, word in enumerate(_SMALL) if word != "_"}
 _TENS = {
     word: 10 * n for n, word in enumerate(_listed("twenty thirty forty fifty sixty seventy eighty ninety"), start=2)
 }
-_SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000, "billion": 1_000_000_000}
+SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000, "billion": 1_000_000_000}
 _MANY = {
     **{word: f"{n}th" for n, word in enumerate(_listed("third fourth fifth sixth seventh eighth ninth tenth"), 3)},
     **dict.fromkeys(_listed("twice double doubled doubles"), "x2"),
@@ -43,12 +43,16 @@ _MANY = {
 _HAN = dict(
     zip("二两三四五六七八九十百千万亿半", _listed("2 2 3 4 5 6 7 8 9 10 100 1000 10000 100000000 half"), strict=True)
 )
-NUMBER_WORDS = frozenset([*_UNITS, *_TENS, *_SCALES, *_MANY, *_HAN])
+PARTS = frozenset([*_UNITS, *_TENS, *SCALES])
+"""Words that make one number together, as in "two hundred"."""
+NUMBER_WORDS = frozenset([*_UNITS, *_TENS, *SCALES, *_MANY, *_HAN])
 
+# Both begin with what they look for, so that the search runs from one such character to the next.
 _STYLE = re.compile(
-    r"\\(?:left|right|displaystyle|textstyle|text|textbf|textit|textrm|mathrm|mathbf|mathit|operatorname|mbox|[bB]igg?[lr]?"
-    r"|quad|qquad|limits|boxed|begin|end)(?![a-zA-Z])|\\[,;:! ()\[\]]|[${}~]"
+    r"[\\${}~](?:(?<!\\)|[,;:! ()\[\]]|(?:left|right|displaystyle|textstyle|text|textbf|textit|textrm|mathrm|mathbf|mathit"
+    r"|operatorname|mbox|[bB]igg?[lr]?|quad|qquad|limits|boxed|begin|end)(?![a-zA-Z]))"
 )
+_HYPHEN = re.compile(r"-(?<=[a-zA-Z]{2}-)(?=[a-zA-Z]{2})")
 _SAME = {  # spellings of one thing; what is written in two ways, or not at all, is left out
     **dict.fromkeys(("leq", "leqslant"), "le"),
     **dict.fromkeys(("geq", "geqslant"), "ge"),
@@ -57,30 +61,44 @@ _SAME = {  # spellings of one thing; what is written in two ways, or not at all,
     "percent": "%",
     **dict.fromkeys(_listed("frac dfrac tfrac cfrac cdot times ldots cdots dots dollar dollars"), ""),
 }
-_TOKEN = re.compile(r"¬?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|[^\W\d_]+|[-+<>%]")
+_TOKEN = re.compile(r"[^\W\d_]+|¬?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|[-+<>%]")
 _TIGHT_FRACTION = re.compile(r"\\([dt]?frac)(\d)(\d)")
 _MINUS = re.compile(r"-\s?(?=\d)")  # "x - 3" and "x + 3" have other numbers
-_HYPHEN = re.compile(r"(?<=[a-zA-Z]{2})-(?=[a-zA-Z]{2})")
-_LABEL = re.compile(r"[A-Z]{2,}")
+LABEL = re.compile(r"[A-Z]{2,}")
 _IDEOGRAPH = re.compile(r"([\u3400-\u9fff])")
 
 
 def tokens(text: str) -> list[str]:
     """The words, numbers and signs of a text, in order, lower case, in one spelling each."""
+    found = [token for chunk in without_style(text).split() for token in chunk_tokens(chunk)]
+    return [spelled for spelled in map(one_spelling, with_digits(found)) if spelled]
+
+
+def chunk_tokens(chunk: str) -> list[str]:
+    """The tokens of what stands between two spaces, each as it is written there."""
+    return _TOKEN.findall(_HYPHEN.sub(" ", chunk.lower()))
+
+
+def without_style(text: str) -> str:
+    """A text without the commands of LaTeX that only style it, in one form of each character, with marked minus signs."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).replace("\u2212", "-")
         text = _IDEOGRAPH.sub(r" \1 ", text)
     if "\\" in text:
         text = _TIGHT_FRACTION.sub(r"\\\1 \2 \3", text.replace("{,}", ","))
         text = _STYLE.sub(" ", text)
-    if "-" in text:
-        text = _HYPHEN.sub(" ", _MINUS.sub("¬", text))
-    found: list[str] = _TOKEN.findall(text.lower())
-    if not NUMBER_WORDS.isdisjoint(found):
-        found = _digits(found)
-    # `get(token, token)` for every token; those that became empty are left out
-    found = list(filter(None, map(_SAME.get, found, found)))
-    return [_plain(token) if len(token) > 2 and not token.isalpha() else token for token in found]
+    return _MINUS.sub("¬", text) if "-" in text else text
+
+
+def with_digits(found: list[str]) -> list[str]:
+    """Tokens with number words as digits."""
+    return found if NUMBER_WORDS.isdisjoint(found) else _digits(found)
+
+
+def one_spelling(token: str) -> str:
+    """A token in the one spelling of what it says; empty where it is written in two ways, or not at all."""
+    token = _SAME.get(token, token)
+    return _plain(token) if len(token) > 2 and not token.isalpha() else token
 
 
 def _plain(number: str) -> str:
@@ -105,14 +123,14 @@ def _digits(words: list[str]) -> list[str]:
                 value = None
             value = small if value is None else value + small
             ones = word in _UNITS
-        elif word in _SCALES and (value is not None or (found and found[-1].isdigit())):
-            value = (value if value is not None else int(found.pop())) * _SCALES[word]
+        elif word in SCALES and (value is not None or (found and found[-1].isdigit())):
+            value = (value if value is not None else int(found.pop())) * SCALES[word]
             ones = False
         else:
             if value is not None:
                 found.append(str(value))
                 value, ones = None, False
-            found.append(str(_SCALES[word]) if word in _SCALES else _MANY.get(word) or _HAN.get(word) or word)
+            found.append(str(SCALES[word]) if word in SCALES else _MANY.get(word) or _HAN.get(word) or word)
     if value is not None:
         found.append(str(value))
     return found
@@ -123,19 +141,33 @@ _WORDY = frozenset(_MANY.values())
 
 def numbers(found: list[str], text: str) -> list[str]:
     """The numbers among a text's tokens, in order, then the text's labels in capitals, sorted."""
-    figures = [token for token in found if "0" <= token[-1] <= "9" or token in _WORDY]
-    labels = _LABEL.findall(text)
+    figures = list(filter(is_number, found))
+    labels = LABEL.findall(without_style(text))
     return figures + sorted(labels) if labels else figures
 
 
+def is_number(token: str) -> bool:
+    return "0" <= token[-1] <= "9" or token in _WORDY
+
+
 def signature(figures: list[str]) -> int:
-    """The multiset of a text's numbers as 63 bits: texts with other numbers are other problems."""
-    return int.from_bytes(blake2b(" ".join(sorted(figures)).encode(), digest_size=8).digest(), "big") >> 1
+    """The multiset of a text's numbers as 63 bits, the sum of a hash of each: texts with other numbers are other
+    problems."""
+    return (sum(map(number_hash, figures)) % 2**64) >> 1
+
+
+def number_hash(figure: str) -> int:
+    """64 bits that are the same in every process."""
+    return int.from_bytes(blake2b(figure.encode(), digest_size=8).digest(), "big")
 
 
 def strength(figures: list[str]) -> int:
     """How much equal numbers say: the digits and capitals in the different ones (a word such as `half` counts as one)."""
-    return sum(len(figure) if figure not in _WORDY else 1 for figure in set(figures))
+    return sum(map(says, set(figures)))
+
+
+def says(figure: str) -> int:
+    return len(figure) if figure not in _WORDY else 1
 
 
 FUNCTIONS = _listed(
@@ -171,16 +203,18 @@ LETTERS = "abcdefghijklmnopqruvwxyz"
 def moved_together(one: list[str], other: list[str]) -> bool:
     """Whether two texts with the same numbers in another order have them in the same places.
 
-    A number's places are the two tokens on its left and the two on its right; those where several numbers stand tell
-    nothing. When a sentence moves, its numbers keep at least one of them. When two numbers change places, both stand
-    where another stood: that is another problem.
+    A number's places are the two tokens on its left and the two on its right. When a sentence moves, its numbers keep at
+    least one of them. When two numbers change places, each stands where another stood: that is another problem. A place
+    that only one number has in the other text says more than one that several have, so it is asked alone as well.
     """
-    places, strangers = _places(other), 0
+    places = _places(other)
     for sides in _sides(one):
-        there = [places.get((side, around), set()) for side, around, _ in sides]
-        alone = [found for found in there if len(found) == 1]
-        strangers += bool(alone) and not any(sides[0][2] in found for found in alone)
-    return strangers < 2
+        known = [there for side, around, _ in sides if (there := places.get((side, around)))]
+        alone = [there for there in known if len(there) == 1]
+        number = sides[0][2]
+        if any(there and not any(number in each for each in there) for there in (known, alone)):
+            return False
+    return True
 
 
 def _sides(found: list[str]) -> Iterator[list[tuple[str, tuple[str, ...], str]]]:

@@ -7,6 +7,8 @@ import csv
 import gzip
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -80,6 +82,46 @@ def test_a_compression_bomb_is_refused_before_it_is_read(tmp_path: Path) -> None
             file.write(bytes(1 << 20))
     with pytest.raises(UserError, match="compression bomb"):
         list(rows(source(path, "jsonl"), Bounds()))
+
+
+def peak_of(code: str) -> int:
+    """MiB that a fresh process held at most."""
+    told = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{told}"], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1])
+
+
+READ = """
+from kimi_pipeline.corpora.formats import Bounds, rows
+from kimi_pipeline.corpora.sources import Fields, Source
+from kimi_pipeline.errors import UserError
+given = Source(name="s", kind="parquet", path={path!r}, fields=Fields(prompt="question", answer="answer"))
+try:
+    print(sum(1 for _ in rows(given, Bounds())))
+except UserError as error:
+    assert "compression bomb" in str(error)
+"""
+
+
+@pytest.mark.parametrize("dictionary", [True, False], ids=["dictionary", "pages"])
+def test_a_parquet_bomb_is_refused_in_constant_memory(tmp_path: Path, dictionary: bool) -> None:
+    table = pa.table({"question": ["x" * (1 << 20)] * 300, "answer": ["1"] * 300})  # 300 MiB of text
+    bomb, small = tmp_path / "bomb.parquet", tmp_path / "small.parquet"
+    pq.write_table(table, bomb, compression="zstd", use_dictionary=dictionary)
+    pq.write_table(table.slice(0, 1), small)
+    assert bomb.stat().st_size < 2 << 20
+    with pytest.raises(UserError, match=r"bomb\.parquet expands more than 200-fold"):
+        list(rows(source(bomb, "parquet"), Bounds()))
+    assert peak_of(READ.format(path=str(bomb))) < peak_of(READ.format(path=str(small))) + 150
+
+
+def test_texts_that_repeat_are_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "repeats.parquet"
+    found = [{"question": "y" * 300_000 if k % 2 else None, "answer": str(k)} for k in range(100)]  # 15 MB, two chunks
+    pq.write_table(pa.Table.from_pylist(found), path)
+    read = list(rows(source(path, "parquet"), Bounds()))
+    assert [row.values for row in read] == found
+    assert [row.row for row in read] == [str(k) for k in range(1, 101)]
 
 
 def test_a_row_of_100_mb_is_quarantined_with_its_beginning(

@@ -6,10 +6,13 @@ import random
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kimi_pipeline.bench.planting import other_numbers, problems, reworded
 from kimi_pipeline.curation.near import clusters, signatures, whole_groups
-from kimi_pipeline.curation.wording import moved_together, numbers, signature, tokens
+from kimi_pipeline.curation.wording import NUMBER_WORDS, moved_together, numbers, signature, strength, tokens
+from kimi_pipeline.curation.words import Words
 
 
 def clustered(texts: list[str], answers: list[str | None] | None = None) -> list[set[int]]:
@@ -111,3 +114,40 @@ def test_shards_hold_whole_groups() -> None:
     assert [each for shard in shards for each in shard] == signed
     assert all(not set(one) & set(other) for k, one in enumerate(shards) for other in shards[:k])
     assert len(shards) > 2
+
+
+WRITTEN = st.sampled_from(
+    [
+        "\\frac12",
+        "\\left(",
+        "-3",
+        "1,234.50",
+        "{,}",
+        "ABC",
+        "x-y",
+        "well-known",
+        "$",
+        "\x00",
+        "\u2212",
+        "三",
+        "ＡＢ",
+        " ",
+        ". ",
+    ]
+)
+
+
+@given(st.lists(st.lists(st.one_of(st.sampled_from(sorted(NUMBER_WORDS)), WRITTEN, st.text(max_size=8)), max_size=12)))
+def test_words_of_many_texts_are_the_tokens_of_each(drawn: list[list[str]]) -> None:
+    texts = [" ".join(parts).replace("\x00", " ") for parts in drawn]
+    words = Words.of(texts)
+    assert list(words) == [tokens(text) for text in texts]
+    figures = [numbers(tokens(text), text) for text in texts]
+    assert words.figures() == figures
+    assert words.signatures().tolist() == [signature(each) for each in figures]
+    assert words.strength().tolist() == [strength(each) for each in figures]
+
+
+def test_order_of_numbers_tells_texts_apart() -> None:
+    one, same, other = Words.of(["3 apples, 5 pears", "of 3 and 5", "5 apples, 3 pears"]).in_order().tolist()
+    assert one == same != other
