@@ -19,7 +19,7 @@ import pyarrow as pa
 from kimi_pipeline import tables
 from kimi_pipeline.audit.sets import named_version
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Lake
+from kimi_pipeline.lake import Lake, as_json
 from kimi_pipeline.ledger import FUNNEL, PERSON, REFUSE
 from kimi_pipeline.reasons import Reason
 
@@ -201,9 +201,11 @@ def _said(decision: dict[str, Any] | None, change: str) -> tuple[Any, ...]:
     said = (decision["verdict"], decision["reason_code"])
     if decision["stage"] == PEOPLE:
         return (*said, decision["evidence"])
-    if change not in (MOVED, REWEIGHTED, RELABELLED) or not json.loads(decision["evidence"] or "{}"):
+    evidence = json.loads(decision["evidence"] or "{}")
+    evidence.pop("rule", None)  # another version of a rule that says the same moved nothing
+    if change not in (MOVED, REWEIGHTED, RELABELLED) or not evidence:
         return said
-    return (*said, decision["evidence"], decision["checkpoint"])
+    return (*said, as_json(evidence), decision["checkpoint"])
 
 
 def _reason(decision: dict[str, Any] | None) -> str:
