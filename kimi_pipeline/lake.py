@@ -27,6 +27,7 @@ from kimi_pipeline.tables import TABLES, Table
 
 SCHEMA_VERSION = "schema version {}"  # kept as the table's description
 MEMORY = "1000MB"  # of one query; what does not fit goes to temporary files
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 BATCH_ROWS = 20_000  # of a streamed result
 APPEND_TRIES = 20  # appends to one table never conflict in Delta; the tries cover a racing creation of it
 
@@ -208,10 +209,17 @@ class Lake:
 
     @contextlib.contextmanager
     def _room(self, table: Table) -> Iterator[None]:
-        """A full disk as one line. The commit did not happen: files without an entry in the log are no part of a table."""
+        """A full or read-only disk as one line. The commit did not happen: files without an entry in the log are no part
+        of a table."""
         try:
             yield
         except (DeltaError, OSError) as error:
+            if any(
+                f"os error {number}" in str(error) or getattr(error, "errno", None) == number for number in READ_ONLY
+            ):
+                raise UserError(
+                    f"cannot write table {table.name}: {self.root} is read-only or not yours: set KIMI_HOME to a writable folder"
+                ) from error
             if "os error 28" not in str(error) and getattr(error, "errno", None) != errno.ENOSPC:
                 raise
             raise UserError(f"no disk space for table {table.name} in {self.root}: free some and run again") from error

@@ -59,6 +59,12 @@ TABLE = (
         where verdict = '{REFUSE}' and subject = '' and prompt_set in ('', $name)
         qualify row_number() over (partition by problem_id order by prompt_set, created_at desc) = 1
     ),
+    shown as (
+        select problem_id, prompt from asked
+        union all
+        select problem_id, any_value(prompt) from prompt_set semi join changed using (problem_id)
+        where prompt_set = $name and problem_id not in (select problem_id from asked) group by 1
+    ),
     rows as (
         select a.problem_id, coalesce(left(a.prompt, {EXCERPT}), '(erased)') as prompt, coalesce(t.domain, '') as domain,
                r.pass_rate, r.low, r.high, m.problem_id is not null as member, f.stage, f.reason_code, c.change, c.cause,
@@ -66,7 +72,7 @@ TABLE = (
                     when r.pass_rate is not null and ((r.low <= $least and $least <= r.high and r.pass_rate > $least)
                       or (r.low <= $most and $most <= r.high and r.pass_rate < $most)) then 'near a threshold'
                     when f.problem_id is not null and m.problem_id is null then 'refused' end as shown_as
-        from asked a left join (select problem_id from member) m using (problem_id)
+        from shown a left join (select problem_id from member) m using (problem_id)
         left join (select problem_id, domain from tags) t using (problem_id)
         left join rated r using (problem_id) left join refused f using (problem_id)
         left join changed c using (problem_id)

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kimi_pipeline.audit.report import report
 from kimi_pipeline.errors import UserError
@@ -67,7 +67,9 @@ def _row(row: dict[str, Any]) -> list[Any]:
     ]
 
 
-def _chart(label: str, width: float, height: float, paint: Callable[[Any], None]) -> str:
+def _chart(
+    label: str, width: float, height: float, paint: Callable[[Any], None], along: Literal["x", "y"] = "y"
+) -> str:
     """A chart as an SVG element with a text for those who can't see it."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -78,7 +80,7 @@ def _chart(label: str, width: float, height: float, paint: Callable[[Any], None]
         FigureCanvasSVG(figure)
         axes = figure.add_subplot(facecolor="none")
         paint(axes)
-        axes.grid(axis="y", color=GRID, linewidth=0.7)
+        axes.grid(axis=along, color=GRID, linewidth=0.7)
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.spines["bottom"].set_color(INK)
@@ -137,7 +139,7 @@ def _domains(found: dict[str, Any]) -> str:
         axes.set(xlabel="problems in the set")
         axes.legend(frameon=False, labelcolor=INK, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
-    return _chart("Domain by difficulty: problems in the set", 7, 1.3 + 0.45 * max(1, len(domains)), paint)
+    return _chart("Domain by difficulty: problems in the set", 7, 1.3 + 0.45 * max(1, len(domains)), paint, "x")
 
 
 def _guesses(found: dict[str, Any]) -> str:
