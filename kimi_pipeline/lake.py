@@ -271,8 +271,8 @@ class Lake:
         """
         files = self.delta(table, version).file_uris() if self.exists(table) else []
         if not files:
-            db.register(f"empty_{table.name}", table.schema.empty_table())
-            db.execute(f"create view {table.name} as select * from main.empty_{table.name}")
+            columns = ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in table.schema)
+            db.execute(f"create table {table.name} ({columns})")
             return
         listed = ", ".join(f'"{name}"' for name in table.schema.names)
         quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
@@ -329,14 +329,10 @@ class Lake:
             found = db.sql(query, params=parameters)
             return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
-    def rows_at(
-        self, table: Table, version: int, query: str, parameters: Parameters = (), **extra: pa.Table
-    ) -> list[dict[str, Any]]:
+    def rows_at(self, table: Table, version: int, query: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
         """The rows that a query over one table at a version gives."""
         with self.connection() as db:
             self._open(db, table, version)
-            for name, data in extra.items():
-                db.register(name, data)
             found = db.sql(query, params=parameters)
             return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
@@ -375,6 +371,28 @@ class Lake:
         if not self.exists(table):
             return {}
         return self.delta(table).optimize.compact(commit_properties=self._properties(table, run_id, "compaction"))
+
+
+SQL_TYPES = {
+    pa.string(): "varchar",
+    pa.binary(): "blob",
+    pa.bool_(): "boolean",
+    pa.int32(): "integer",
+    pa.int64(): "bigint",
+    pa.float32(): "float",
+    pa.float64(): "double",
+}
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    """DuckDB's name of a column's type. (Registering an empty Arrow table instead would import pandas.)"""
+    if pa.types.is_list(kind):
+        return f"{_sql_type(kind.value_type)}[]"
+    if pa.types.is_map(kind):
+        return f"map({_sql_type(kind.key_type)}, {_sql_type(kind.item_type)})"
+    if pa.types.is_struct(kind):
+        return "struct(" + ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in kind) + ")"
+    return "timestamptz" if pa.types.is_timestamp(kind) else SQL_TYPES[kind]
 
 
 def _may_change(table: Table) -> None:

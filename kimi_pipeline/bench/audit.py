@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from kimi_pipeline import tables
@@ -39,8 +40,11 @@ from kimi_pipeline.stages import Context, run_stage
 NAME = "audit"
 SIZES = (10_000, 100_000, 1_000_000)
 RUNS = 5
-RECIPES = ('max_size = {size}\nweights = "by_failure"\n', "max_size = {size}\nmax_pass_rate = 0.85\n")
-"""Of the first and the second version: another threshold moves some out and lets others in, and all weights change."""
+RECIPES = (
+    'max_size = {size}\nweights = "by_failure"\n',
+    'max_size = {size}\nweights = "by_failure"\nmax_pass_rate = 0.85\n',
+)
+"""Of the first and the second version: another threshold moves some out, and others take their places."""
 TOKENS = 64
 SAMPLES = f"""
     select md5(purpose || ':' || i || problem_id) as sample_id, problem_id, purpose, '{CHECKPOINT}' as checkpoint,
@@ -111,7 +115,8 @@ def measure(home: Home, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
 
 def context_of(own: Home, problems: int) -> Context:
     corpus = generated.write(own.root / "corpora" / f"{problems}.jsonl", problems)
-    return context_on(Home(own.root / f"problems-{problems}").prepare(), corpus, problems)
+    context = context_on(Home(own.root / f"problems-{problems}").prepare(), corpus, problems)
+    return replace(context, say=_say)
 
 
 def lake_of(own: Home, problems: int) -> Home:

@@ -74,7 +74,7 @@ def test_one_clear_line_each(curation: Callable[..., Curation], tmp_path: Path, 
     # An empty set is a version like any other: it is told, not a crash.
     assert json.loads(door("funnel", "empty@1", "--json").output)["stages"][-1]["out"] == 0
     assert json.loads(door("cost", "empty@1", "--json").output)["a_kept_prompt"]["samples"] is None
-    assert json.loads(door("rebuild", "empty@1", "--json").output)["equal"]
+    assert json.loads(door("rebuild", "empty@1", "--json").stdout)["equal"]
     assert (
         "No problem is in this version"
         in Path(json.loads(door("report", "empty@1", "--json").output)["report"]).read_text()
