@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from assets.reports import report_link
 from assets.run_config import config_class
 from assets.shown import definition_metadata, outcome_metadata
 from assets.work import refusals_as_failures, stage_context
@@ -50,7 +51,8 @@ def stage_asset(
             work = stage_context(context, profile, lake, compute, defaults=defaults)
             outcome = run_stage(stage, work, upstream)
             return dg.MaterializeResult(
-                metadata=outcome_metadata(stage, work, outcome), data_version=dg.DataVersion(outcome.data_version)
+                metadata=outcome_metadata(stage, work, outcome) | report_link(stage, work, outcome),
+                data_version=dg.DataVersion(outcome.data_version),
             )
 
     return materialise

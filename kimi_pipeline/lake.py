@@ -27,6 +27,7 @@ from kimi_pipeline.tables import TABLES, Table
 
 SCHEMA_VERSION = "schema version {}"  # kept as the table's description
 MEMORY = "1000MB"  # of one query; what does not fit goes to temporary files
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 BATCH_ROWS = 20_000  # of a streamed result
 APPEND_TRIES = 20  # appends to one table never conflict in Delta; the tries cover a racing creation of it
 
@@ -208,10 +209,17 @@ class Lake:
 
     @contextlib.contextmanager
     def _room(self, table: Table) -> Iterator[None]:
-        """A full disk as one line. The commit did not happen: files without an entry in the log are no part of a table."""
+        """A full or read-only disk as one line. The commit did not happen: files without an entry in the log are no part
+        of a table."""
         try:
             yield
         except (DeltaError, OSError) as error:
+            if any(
+                f"os error {number}" in str(error) or getattr(error, "errno", None) == number for number in READ_ONLY
+            ):
+                raise UserError(
+                    f"cannot write table {table.name}: {self.root} is read-only or not yours: set KIMI_HOME to a writable folder"
+                ) from error
             if "os error 28" not in str(error) and getattr(error, "errno", None) != errno.ENOSPC:
                 raise
             raise UserError(f"no disk space for table {table.name} in {self.root}: free some and run again") from error
@@ -263,8 +271,8 @@ class Lake:
         """
         files = self.delta(table, version).file_uris() if self.exists(table) else []
         if not files:
-            db.register(f"empty_{table.name}", table.schema.empty_table())
-            db.execute(f"create view {table.name} as select * from main.empty_{table.name}")
+            columns = ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in table.schema)
+            db.execute(f"create table {table.name} ({columns})")
             return
         listed = ", ".join(f'"{name}"' for name in table.schema.names)
         quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
@@ -321,14 +329,10 @@ class Lake:
             found = db.sql(query, params=parameters)
             return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
-    def rows_at(
-        self, table: Table, version: int, query: str, parameters: Parameters = (), **extra: pa.Table
-    ) -> list[dict[str, Any]]:
+    def rows_at(self, table: Table, version: int, query: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
         """The rows that a query over one table at a version gives."""
         with self.connection() as db:
             self._open(db, table, version)
-            for name, data in extra.items():
-                db.register(name, data)
             found = db.sql(query, params=parameters)
             return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
@@ -367,6 +371,28 @@ class Lake:
         if not self.exists(table):
             return {}
         return self.delta(table).optimize.compact(commit_properties=self._properties(table, run_id, "compaction"))
+
+
+SQL_TYPES = {
+    pa.string(): "varchar",
+    pa.binary(): "blob",
+    pa.bool_(): "boolean",
+    pa.int32(): "integer",
+    pa.int64(): "bigint",
+    pa.float32(): "float",
+    pa.float64(): "double",
+}
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    """DuckDB's name of a column's type. (Registering an empty Arrow table instead would import pandas.)"""
+    if pa.types.is_list(kind):
+        return f"{_sql_type(kind.value_type)}[]"
+    if pa.types.is_map(kind):
+        return f"map({_sql_type(kind.key_type)}, {_sql_type(kind.item_type)})"
+    if pa.types.is_struct(kind):
+        return "struct(" + ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in kind) + ")"
+    return "timestamptz" if pa.types.is_timestamp(kind) else SQL_TYPES[kind]
 
 
 def _may_change(table: Table) -> None:

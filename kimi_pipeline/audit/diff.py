@@ -14,12 +14,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from kimi_pipeline import tables
 from kimi_pipeline.audit.sets import named_version
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Lake
+from kimi_pipeline.lake import Lake, as_json
 from kimi_pipeline.ledger import FUNNEL, PERSON, REFUSE
 from kimi_pipeline.reasons import Reason
 
@@ -39,8 +37,10 @@ CAUSES = {
 }
 
 RELABEL = "(a.answer <> b.answer or a.domain <> b.domain)"  # an erased answer is null and differs from none
-AT_THE_CUT = """
-    select l.* from ledger l semi join changed using (problem_id)
+CHANGED = "(select unnest($changed::varchar[]) as problem_id)"  # a list: making an Arrow table would import pandas
+AT_THE_CUT = f"""
+    select l.problem_id, stage, verdict, reason_code, evidence, checkpoint, parameters, actor from ledger l
+    semi join {CHANGED} using (problem_id)
     where l.created_at <= $cut and l.prompt_set in ('', $prompt_set) and not (l.stage = 'people' and l.subject = 'source')
     qualify row_number() over (partition by prompt_set, stage, problem_id, subject order by created_at desc) = 1
 """
@@ -69,7 +69,7 @@ def diff(lake: Lake, before: str, after: str) -> dict[str, Any]:
     if a["set"] != b["set"]:
         raise UserError(f"{before} and {after} are versions of two sets: name two versions of one")
     members = {row["problem_id"]: row for row in _members(lake, a, b)}
-    changed = pa.table({"problem_id": pa.array(list(members), pa.string())})
+    changed = list(members)
     answers = [_answers(lake, one, changed) for one in (a, b)]
     decided = [_decisions(lake, one, changed) for one in (a, b)]
     gone = _withdrawn(lake, changed)
@@ -119,24 +119,24 @@ def _members(lake: Lake, a: dict[str, Any], b: dict[str, Any]) -> list[dict[str,
     )
 
 
-def _answers(lake: Lake, version: dict[str, Any], changed: pa.Table) -> dict[str, str]:
+def _answers(lake: Lake, version: dict[str, Any], changed: list[str]) -> dict[str, str]:
     """The answer of each changed problem that stood in the version's sources when it was cut; empty where it was erased."""
     rows = lake.rows_at(
         tables.PROBLEMS,
         version["inputs"][tables.PROBLEMS.name],
-        "select problem_id, min(coalesce(answer, '')) as answer from problems semi join changed using (problem_id) "
+        "select problem_id, min(coalesce(answer, '')) as answer from problems "
+        f"semi join {CHANGED} using (problem_id) "
         "where source in (select unnest($sources)) group by 1",
-        {"sources": version["sources"]},
-        changed=changed,
+        {"sources": version["sources"], "changed": changed},
     )
     return {row["problem_id"]: row["answer"] for row in rows}
 
 
-def _decisions(lake: Lake, version: dict[str, Any], changed: pa.Table) -> dict[str, dict[str, dict[str, Any]]]:
+def _decisions(lake: Lake, version: dict[str, Any], changed: list[str]) -> dict[str, dict[str, dict[str, Any]]]:
     """By problem and stage, the decision in force at the cut. Of several rows of one problem the kept one speaks; what
     people decided on its membership, tag and answer is told as one."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in lake.rows(AT_THE_CUT, {"cut": version["cut"], "prompt_set": version["set"]}, changed=changed):
+    for row in lake.rows(AT_THE_CUT, {"cut": version["cut"], "prompt_set": version["set"], "changed": changed}):
         if row["reason_code"] == Reason.DECISION_ENDED:
             continue
         stages = found.setdefault(row["problem_id"], {})
@@ -173,7 +173,7 @@ def _explain(
         return Change(problem_id, change, FUNNEL[0], SOURCE, f"answer {answers[0]}", f"answer {answers[1]}")
     for stage in FUNNEL:
         a, b = decided[0].get(stage), decided[1].get(stage)
-        if _said(a, change) != _said(b, change):
+        if a != b and _said(a, change) != _said(b, change):
             cause, detail = _cause(stage, a or {}, b or {})
             return Change(problem_id, change, stage, cause, _reason(a), _reason(b), detail)
     if change == RELABELLED:
@@ -182,13 +182,14 @@ def _explain(
     return Change(problem_id, change, FUNNEL[-1], THRESHOLD, str(a_weight), str(b_weight), "weights")
 
 
-def _withdrawn(lake: Lake, changed: pa.Table) -> dict[str, str]:
+def _withdrawn(lake: Lake, changed: list[str]) -> dict[str, str]:
     """For changed problems of withdrawn sources, who withdrew which and why."""
     rows = lake.rows(
         "select problem_id, min(l.actor || ' withdrew ' || (l.evidence->>'$.source') || ': ' "
-        "|| (l.evidence->>'$.reason')) as told from ledger l semi join changed using (problem_id) "
+        "|| (l.evidence->>'$.reason')) as told from ledger l "
+        f"semi join {CHANGED} using (problem_id) "
         f"where stage = '{PEOPLE}' and subject = 'source' group by 1",
-        changed=changed,
+        {"changed": changed},
     )
     return {row["problem_id"]: row["told"] for row in rows}
 
@@ -201,9 +202,11 @@ def _said(decision: dict[str, Any] | None, change: str) -> tuple[Any, ...]:
     said = (decision["verdict"], decision["reason_code"])
     if decision["stage"] == PEOPLE:
         return (*said, decision["evidence"])
-    if change not in (MOVED, REWEIGHTED, RELABELLED) or not json.loads(decision["evidence"] or "{}"):
+    evidence = json.loads(decision["evidence"] or "{}")
+    evidence.pop("rule", None)  # another version of a rule that says the same moved nothing
+    if change not in (MOVED, REWEIGHTED, RELABELLED) or not evidence:
         return said
-    return (*said, decision["evidence"], decision["checkpoint"])
+    return (*said, as_json(evidence), decision["checkpoint"])
 
 
 def _reason(decision: dict[str, Any] | None) -> str:

@@ -32,7 +32,9 @@ def explain(lake: Lake, query: str) -> dict[str, Any]:
         row["meaning"] = Reason(row["reason_code"]).meaning
         row["evidence"] = json.loads(row["evidence"])
     erased = lake.rows("select content_digest, reason, decided_by from erasures where problem_id = ?", [problem_id])
-    known = rows[0] if rows else {"prompt": "(erased)", "answer": "(erased)", "answer_kind": ""}
+    last = "select prompt, answer, answer_kind from prompt_set where problem_id = ? order by version desc limit 1"
+    gone = {"prompt": "(erased)", "answer": "(erased)", "answer_kind": ""}
+    known = next(iter(rows or ([] if erased else lake.rows(last, [problem_id]))), gone)
     return {
         "problem_id": problem_id,
         "prompt": known["prompt"],

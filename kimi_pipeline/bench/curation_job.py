@@ -149,14 +149,19 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
 
 def stages_in_order(context: Context) -> Iterator[str]:
     """Run the stages one by one; gives the name of each that is done."""
-    stages = STAGES | {name: _drawn(STAGES[name], *DRAWN[name]) for name in DRAWN}
+    stages = drawn_lineage()
     for name, stage in stages.items():
         if name in SKIPPED:
             continue
-        run_stage(_alone(stage), context, stages)
+        run_stage(alone(stage), context, stages)
         yield name
         if name == LAST:
             break
+
+
+def drawn_lineage() -> dict[str, Stage]:
+    """The lineage with what models would have found drawn."""
+    return STAGES | {name: _drawn(STAGES[name], *DRAWN[name]) for name in DRAWN}
 
 
 def _cpu() -> float:
@@ -164,7 +169,7 @@ def _cpu() -> float:
     return sum(os.times()[:4])
 
 
-def _alone(stage: Stage) -> Stage:
+def alone(stage: Stage) -> Stage:
     """The stage without the upstream ones that this process skips."""
     return replace(stage, upstream=tuple(name for name in stage.upstream if name not in SKIPPED))
 

@@ -171,3 +171,13 @@ def planted(rows: int, data: Path | None, as_json: bool) -> None:
     from kimi_pipeline.bench.planted_curation import measure
 
     tell(measure(data, rows), as_json)
+
+
+@bench.command()
+@click.option("--problems", default="10000,100000,1000000", show_default=True, help="Sizes, comma-separated")
+@as_json
+def audit(problems: str, as_json: bool) -> None:
+    """Seconds of explain, diff, funnel, cost and rebuild over generated lakes, whole processes."""
+    from kimi_pipeline.bench.audit import measure
+
+    tell(measure(Home.from_env().prepare(), whole_numbers(problems, "--problems")), as_json)

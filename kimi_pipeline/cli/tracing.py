@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import sys
+from pathlib import Path
 
 import click
 
@@ -78,6 +79,18 @@ def rebuild(version: str, as_json: bool) -> None:
 
     emit(found, as_json, tell)
     sys.exit(0 if found["equal"] else NO)
+
+
+@main.command()
+@click.argument("version", metavar="SET@VERSION")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder (default: $KIMI_HOME/reports)")
+@as_json
+def report(version: str, output: Path | None, as_json: bool) -> None:
+    """Write a version's report: one HTML page that needs nothing else."""
+    from kimi_pipeline.audit.report_page import write_report
+
+    path = write_report(open_lake(), version, output or Home.from_env().reports)
+    emit({"version": version, "report": str(path)}, as_json, lambda: click.echo(str(path)))
 
 
 @main.command()

@@ -12,7 +12,8 @@ from kimi_pipeline.lake import Lake
 
 
 def find(lake: Lake, query: str) -> str:
-    """The id that `query` means: an id, the beginning of one, `source:row`, or a piece of the text.
+    """The id that `query` means: an id, the beginning of one, `source:row`, or a piece of the text. A problem whose row has
+    gone is found by its id where a set once held it, or its text was erased.
 
     Raises UserError where nothing or more than one problem matches, naming the nearest.
     """
@@ -21,8 +22,10 @@ def find(lake: Lake, query: str) -> str:
         select distinct problem_id, left(prompt, 60) as prompt from problems
         where problem_id = ? or starts_with(problem_id, ?) or source || ':' || source_row = ?
            or (length(?) >= 4 and contains(prompt, ?))
-        union select problem_id, '(erased)' from erasures
-        where (problem_id = ? or starts_with(problem_id, ?)) and problem_id not in (select problem_id from problems)
+        union select problem_id, left(any_value(prompt), 60) from (
+            select problem_id, prompt from prompt_set union all select problem_id, '(erased)' from erasures
+        ) where starts_with(problem_id, ?) and length(?) >= 4 and problem_id not in (select problem_id from problems)
+        group by 1
         order by problem_id limit 6
         """,
         [query] * 7,

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.curation.conftest import Curation, able
 
-HEAD = {"kind": "jsonl", "licence": "MIT"}
+Row = dict[str, Any]
 
 
 def rows(name: str, count: int, planted: str | None = None) -> list[dict[str, Any]]:
