@@ -24,6 +24,7 @@ from kimi_pipeline.profiles.sections import (
     Inference,
     Limits,
     Model,
+    Nights,
     Rl,
     Sandbox,
     Section,
@@ -44,6 +45,7 @@ class Profile(Section):
     model: Model = Model()
     inference: Inference = Inference()
     curation: Curation = Curation()
+    nights: Nights = Nights()
     sft: Sft = Sft()
     rl: Rl = Rl()
     evaluation: Evaluation = Evaluation()
