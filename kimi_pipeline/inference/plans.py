@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -61,8 +62,8 @@ def read_problems(path: Path) -> list[AskedProblem]:
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What a pass asks of each problem. `samples` is the number of answers, or the most of them where a problem stops
-    earlier: at its first right answer (`stop_at_first_correct`), or by the `stopping` rule (whose total it is). Under a
-    rule, `wave` problems (None: all) go through its rounds before the next ones begin: what a budget cuts short then
+    earlier: at its first right answer (`stop_at_first_correct`), or by the `stopping` rule (whose total it is). Where
+    problems stop, `wave` of them (None: all) go through its rounds before the next ones begin: what a budget cuts short then
     leaves finished problems and untouched ones."""
 
     purpose: str
@@ -172,7 +173,7 @@ class Plan:
             return self._adaptive_round(self.ask.stopping)
         if not self.ask.stop_at_first_correct:
             return [request for requests in self._missing.values() for request in requests.values()]
-        return [next(iter(requests.values())) for requests in self._missing.values()]
+        return [next(iter(requests.values())) for requests in islice(self._missing.values(), self.ask.wave)]
 
     def _adaptive_round(self, rule: StoppingRule) -> list[SampleRequest]:
         """The rounds from the first one on, as the samples that are there decide them: a run that was killed in one goes

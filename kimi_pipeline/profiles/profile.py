@@ -25,6 +25,7 @@ from kimi_pipeline.profiles.sections import (
     Limits,
     Model,
     Nights,
+    Notifications,
     Rl,
     Sandbox,
     Section,
@@ -46,6 +47,7 @@ class Profile(Section):
     inference: Inference = Inference()
     curation: Curation = Curation()
     nights: Nights = Nights()
+    notifications: Notifications = Notifications()
     sft: Sft = Sft()
     rl: Rl = Rl()
     evaluation: Evaluation = Evaluation()

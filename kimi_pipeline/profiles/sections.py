@@ -158,6 +158,13 @@ class Nights(Section):
         return text
 
 
+class Notifications(Section):
+    channels: list[str] = Field(
+        [], description="Where incidents go, as apprise URLs; ${NAME} stands for an environment variable (secrets)"
+    )
+    ui: str = Field("http://127.0.0.1:3000", description="Address of the Dagster UI, for links in messages")
+
+
 class Sft(Section):
     clean_examples: int = Field(
         20_000, ge=0, description="Clean worked solutions, trained first; 0 takes the model as given"
