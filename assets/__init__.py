@@ -5,6 +5,8 @@
     run_config.py   what the Launchpad offers   partitions.py  the named prompt sets
     shown.py        an outcome as metadata      jobs.py        the jobs people start by name
     work.py         a stage's context           launch.py      a run from the terminal
+    nights.py       the night shift             incidents.py   what goes out as a message
+    automation.py   what asks for its own work  ui.py          the UI and its daemon
 
 Does not belong here: any method of the report (`kimi_pipeline/`), any engine (`resources/`).
 """

@@ -10,9 +10,12 @@ from typing import Any
 
 import dagster as dg
 
+from assets.automation import automation_sensor
 from assets.checks import lineage_checks
 from assets.factory import stage_asset
+from assets.incidents import incident_sensor
 from assets.jobs import lineage_jobs
+from assets.nights import night_assets, night_job, night_schedule
 from assets.partitions import by_prompt_set, prompt_sets
 from kimi_pipeline.stages import Stage
 from resources import ComputeResource, LakeResource, ProfileResource, SandboxResource
@@ -44,10 +47,14 @@ def build_defs(
         lineage = STAGES
     partitions = by_prompt_set(prompt_sets(resources["lake"].home()) if sets is None else sets)
     defaults = resources["profile"].load()
+    night = night_job()
+    stages = [stage_asset(stage, lineage, partitions, defaults) for stage in lineage.values()]
     return dg.Definitions(
-        assets=[stage_asset(stage, lineage, partitions, defaults) for stage in lineage.values()],
+        assets=[*stages, *night_assets(lineage, defaults)],
         asset_checks=lineage_checks(lineage, defaults),
-        jobs=lineage_jobs(lineage.values()),
+        jobs=[*lineage_jobs(lineage.values()), night],
+        schedules=[night_schedule(night, defaults.nights)],
+        sensors=[incident_sensor(defaults, resources["lake"]), automation_sensor(lineage)],
         resources=resources,
         # Assets do no heavy work themselves (jobs do), so a process a step would cost more than the steps.
         executor=dg.in_process_executor,

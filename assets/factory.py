@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from assets.automation import CONDITION
 from assets.reports import report_link
 from assets.run_config import config_class
 from assets.shown import definition_metadata, outcome_metadata
@@ -43,6 +44,7 @@ def stage_asset(
         partitions_def=partitions if stage.by_set else None,
         config_schema=config.to_fields_dict() if config else None,
         pool=pool(stage),
+        automation_condition=CONDITION if stage.upstream else None,
     )
     def materialise(
         context: dg.AssetExecutionContext, profile: ProfileResource, lake: LakeResource, compute: ComputeResource

@@ -17,9 +17,10 @@ WHOLE = "laptop_lineage"
 
 def lineage_jobs(stages: Iterable[Stage]) -> list[Any]:
     """The whole lineage, and each stage alone. (Dagster exports no name for the type of an asset job.)"""
+    stages = list(stages)
     whole = dg.define_asset_job(
         WHOLE,
-        selection=dg.AssetSelection.all(),
+        selection=[stage.name for stage in stages],
         description="The whole lineage of one prompt set, from raw corpora to an RL checkpoint and its evaluation",
     )
     return [whole, *(_job(stage) for stage in stages)]

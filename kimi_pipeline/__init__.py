@@ -4,6 +4,7 @@ The map, from the door down; a module imports only from what stands below it:
 
     cli            the terminal's door
     audit          why a problem is in a set, and what follows from it: explain, diff, rebuild, report, ...
+    nights         stale estimates asked again, new versions compared, promoted or blocked
     lineage        the list of stages, in order
     evaluation     checkpoints on held-out problems [3]
     rl             online mirror descent on a prompt set [2.3, 2.6]

@@ -108,6 +108,11 @@ def all_checkpoints(root: Path) -> list[Checkpoint]:
     return sorted((read_checkpoint(m.parent) for m in root.glob(f"*/{MANIFEST}")), key=lambda c: (c.stage, c.digest))
 
 
+def made_at(root: Path, checkpoint: Checkpoint) -> float:
+    """When a checkpoint was registered under `root`: its manifest's time, in seconds since the epoch."""
+    return (root / f"{checkpoint.stage}-{checkpoint.digest[:12]}" / MANIFEST).stat().st_mtime
+
+
 def _write_manifest(entry: Path, checkpoint: Checkpoint) -> None:
     scratch = entry / f".{MANIFEST}"
     scratch.write_text(json.dumps(checkpoint.manifest(), indent=2, sort_keys=True, default=str))

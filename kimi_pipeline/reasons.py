@@ -70,6 +70,21 @@ class Reason(StrEnum):
     LOW_CONFIDENCE = "low_confidence"
     UNKNOWN_LABEL = "unknown_label"
     UNASKED = "unasked"
+    # samples made elsewhere
+    UNKNOWN_PROBLEM = "unknown_problem"
+    NO_RESPONSE = "no_response"
+    # re-estimation: why a prompt's estimate is stale
+    NEVER_SAMPLED = "never_sampled"
+    NEW_CHECKPOINT = "new_checkpoint"
+    NEW_TEMPLATE = "new_template"
+    NEAR_THRESHOLD = "near_threshold"
+    SAMPLED_LONG_AGO = "sampled_long_ago"
+    # ... and what becomes of a version that a night has cut
+    WITHIN_LIMITS = "within_limits"
+    FIRST_VERSION = "first_version"
+    RATES_SHIFTED = "rates_shifted"
+    BUCKETS_MOVED = "buckets_moved"
+    SIZE_CHANGED = "size_changed"
     # selection
     SELECTED = "selected"
     OVER_TARGET_MIX = "over_target_mix"
@@ -162,6 +177,18 @@ MEANINGS: dict[Reason, str] = {
     Reason.LOW_CONFIDENCE: "the rule or model is not sure enough: a person decides",
     Reason.UNKNOWN_LABEL: "the source names a subject that the taxonomy does not have",
     Reason.UNASKED: "a person decided without being asked",
+    Reason.UNKNOWN_PROBLEM: "no problem of the lake has the row's id, or its prompt",
+    Reason.NO_RESPONSE: "the row holds no response where its format has one",
+    Reason.NEVER_SAMPLED: "no answer of the prompt has been counted yet",
+    Reason.NEW_CHECKPOINT: "the estimate in force is another checkpoint's",
+    Reason.NEW_TEMPLATE: "the estimate in force was made with another wording of the prompt",
+    Reason.NEAR_THRESHOLD: "more answers would well change what is decided on it, or its difficulty bucket",
+    Reason.SAMPLED_LONG_AGO: "its newest answer is older than nights.older_than_days",
+    Reason.WITHIN_LIMITS: "the version differs from the current one by no more than the limits of the nights",
+    Reason.FIRST_VERSION: "the set had no current version to differ from",
+    Reason.RATES_SHIFTED: "the mean shift of its re-estimated members' pass rates is beyond nights.max_mean_shift",
+    Reason.BUCKETS_MOVED: "more members changed their bucket than chance explains, by more than nights.max_moved_share",
+    Reason.SIZE_CHANGED: "its size differs by more than nights.max_size_change",
     Reason.SELECTED: "in the set",
     Reason.LICENCE_NOT_ALLOWED: "its licence is not among those that the set's recipe allows",
     Reason.OVER_TARGET_MIX: "its domain, or its difficulty in the domain, is already at its share of the target mix",

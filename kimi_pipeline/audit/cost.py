@@ -32,9 +32,9 @@ def cost(lake: Lake, name: str | None = None) -> dict[str, Any]:
                coalesce(sum(completion_tokens), 0) completion_tokens, coalesce(sum(cost), 0) paid,
                coalesce(sum(completion_tokens) filter (coalesce(cost, 0) = 0), 0) unpriced
         from samples semi join asked using (problem_id)
-        where checkpoint = ? and purpose in ('difficulty', 'guess') group by purpose
+        where checkpoint in (select unnest(?)) and purpose in ('difficulty', 'guess') group by purpose
         """,
-        [found["sources"], found["checkpoint"]],
+        [found["sources"], _checkpoints(found)],
     )
     drawn = {row["purpose"]: row for row in rows}
     spent = seconds(lake, found["checkpoint"])
@@ -63,6 +63,11 @@ def cost(lake: Lake, name: str | None = None) -> dict[str, Any]:
         "total": total,
         "a_kept_prompt": {measure: round(total[measure] / size, 6) if size else None for measure in MEASURES},
     }
+
+
+def _checkpoints(found: dict[str, Any]) -> list[str]:
+    """All checkpoints that a version's problems rest on (one, where no night has asked a newer one)."""
+    return sorted({found["checkpoint"], *(row["checkpoint"] for row in found.get("checkpoints", []))})
 
 
 def seconds(lake: Lake, checkpoint: str) -> dict[str, float]:

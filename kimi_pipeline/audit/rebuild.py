@@ -29,6 +29,7 @@ from kimi_pipeline.curation.corrections import with_corrections
 from kimi_pipeline.curation.difficulty import pass_rates
 from kimi_pipeline.curation.duplicates import RULE as DUPLICATES_RULE
 from kimi_pipeline.curation.duplicates import write_duplicates
+from kimi_pipeline.curation.estimates import GUESSED, RATED, in_force_by_name
 from kimi_pipeline.curation.evaluability import COLUMNS as EVALUABILITY_COLUMNS
 from kimi_pipeline.curation.evaluability import RULE as EVALUABILITY_RULE
 from kimi_pipeline.curation.evaluability import evaluate_shard
@@ -93,6 +94,24 @@ class Work:
         problems = grouped(with_corrections(self.lake, fit_problems(self.context)))
         return self.lake.sql(f"select * from fit {ERASED}", fit=problems, erased=self.erased)
 
+    def made_again(self, kind: str) -> pa.Table:
+        """The estimates of a kind that nights made again; which answers each counts, no manifest says."""
+        named = self.manifest["estimates"][kind]
+        return in_force_by_name(self.lake, named["profile"], kind, named["base"])
+
+    def write_counted(self, table: Table, kind: str, rows: list[dict[str, Any]]) -> None:
+        """Write recounted rows, with the stored ones in the place of those that nights made again."""
+        again = self.made_again(kind)
+        keys = set(
+            zip(*(again.column(name).to_pylist() for name in ("problem_id", "checkpoint", "template")), strict=True)
+        )
+        own = [row for row in rows if (row["problem_id"], row["checkpoint"], row["template"]) not in keys]
+        self.lake.append(table, own, run_id=self.context.run_id, reason="recounted")
+        taken = self.stored.sql(
+            f"select * from {table.name} semi join again using (problem_id, checkpoint, template)", again=again
+        )
+        self.lake.append(table, taken, run_id=self.context.run_id, reason="made again by a night")
+
     def keep_stored(self, table: Table) -> None:
         """Take over the stored rows of erased problems, which have no text to recompute them from."""
         if self.erased.num_rows:
@@ -141,7 +160,7 @@ def _contamination(work: Work) -> None:
 
 def _difficulty(work: Work) -> None:
     rows = pass_rates(work.lake, work.problems(), work.key("difficulty"))
-    work.lake.append(tables.DIFFICULTY, rows, run_id=work.context.run_id, reason="recounted")
+    work.write_counted(tables.DIFFICULTY, RATED, rows)
     work.keep_stored(tables.DIFFICULTY)
 
 
@@ -153,7 +172,7 @@ def _reference_checks(work: Work) -> None:
 
 def _guessability(work: Work) -> None:
     rows, _ = guess_rows(work.lake, work.problems(), work.key("guessability"))
-    work.lake.append(tables.GUESSABILITY, rows, run_id=work.context.run_id, reason="recounted")
+    work.write_counted(tables.GUESSABILITY, GUESSED, rows)
     work.keep_stored(tables.GUESSABILITY)
 
 
@@ -318,7 +337,8 @@ def _members(work: Work, version: str) -> dict[str, Any]:
     recipe = Recipe.model_validate(found["recipe"])
     made_by = {"rated_by": found["checkpoint"], "guessed_by": found["checkpoint"]}
     made_by |= {"rated_in": found["template"]["difficulty"], "guessed_in": found["template"]["guessability"]}
-    _, members = select(work.lake, recipe, found["sources"], made_by)
+    made_again = [work.made_again(kind) for kind in (RATED, GUESSED)]
+    _, members = select(work.lake, recipe, found["sources"], made_by, made_again)
     made = work.lake.sql(PROMPT_SET_ROWS.format(f"({MEMBERS})"), members.asked, erased=work.erased, **members.tables)
     stored = work.stored.origin.sql(
         PROMPT_SET_ROWS.format("(select * from prompt_set where prompt_set = $name and version = $version)"),

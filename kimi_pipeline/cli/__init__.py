@@ -8,6 +8,7 @@ or input, with one line that says what to do). Does not belong here: what a comm
     tracing.py   sql, diff, cost, blame, impact             reviewing.py  review
     sources.py   sources check                              benches.py    bench NAME
     deciding.py  decide, withdraw
+    nights.py    reestimate, nights, drift                 samples.py    samples import
 
 Modules are imported inside commands: `explain` and `funnel` must answer at once, and load neither Dagster nor torch.
 """
@@ -19,11 +20,25 @@ from kimi_pipeline.cli import (  # each adds its commands to the door
     benches,
     deciding,
     measuring,
+    nights,
     reviewing,
     running,
+    samples,
     sources,
     tracing,
 )
 from kimi_pipeline.cli.door import main
 
-__all__ = ["auditing", "benches", "deciding", "main", "measuring", "reviewing", "running", "sources", "tracing"]
+__all__ = [
+    "auditing",
+    "benches",
+    "deciding",
+    "main",
+    "measuring",
+    "nights",
+    "reviewing",
+    "running",
+    "samples",
+    "sources",
+    "tracing",
+]

@@ -60,7 +60,7 @@ def lineage_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _lineage(
+def settings_of(
     profile: str | None,
     overrides: tuple[str, ...],
     sources: tuple[str, ...],
@@ -106,7 +106,7 @@ def _lineage(
 @click.option("--verbose", is_flag=True, help="Show Dagster's own log as well")
 def run(select: str, verbose: bool, **meant: Any) -> None:
     """Materialise the lineage (or a part of it); what is up to date is not computed again."""
-    settings, changes = _lineage(**meant)
+    settings, changes = settings_of(**meant)
     home = Home.from_env().prepare()
     arguments = (["--select", select] if select else []) + (["--verbose"] if verbose else [])
     code = _dagster("assets.launch", arguments, settings.name, changes, home)
@@ -122,7 +122,7 @@ def plan(select: str, as_json: bool, **meant: Any) -> None:
     """What `run` with the same options would compute and why, with samples, tokens, time and price; does nothing."""
     from kimi_pipeline.audit.plan import plan as look_ahead
 
-    settings, _ = _lineage(**meant)
+    settings, _ = settings_of(**meant)
     rows = look_ahead(reading_context(settings), select)
     emit(rows, as_json, lambda: show(rows, f"Profile {settings.name}, prompt set {settings.curation.prompt_set}"))
 

@@ -27,10 +27,10 @@ PURPOSES = ("difficulty", "imported")
 PASS_RATES = f"""
     with counted as (
         select s.problem_id, s.purpose, s.finish_reason, coalesce(c.corrected_status, s.status) as status
-        from samples s semi join asked using (problem_id) left join corrected c using (sample_id)
+        from samples s join asked a using (problem_id) left join corrected c using (sample_id)
         where purpose in {PURPOSES} and checkpoint = $checkpoint and template = $template
           and temperature = $temperature and max_tokens = $max_tokens
-          and (purpose = 'imported' or sample_index < $samples)
+          and if(purpose = 'imported', a.first_sample = 0, sample_index >= a.first_sample and sample_index < a.past_sample)
     )
     select problem_id,
            count(*) filter (status in {tuple(str(v) for v in VERDICTS)}) n,
@@ -68,10 +68,18 @@ def imported_digest(lake: Lake) -> str:
 
 def pass_rates(lake: Lake, problems: pa.Table, key: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of the difficulty table for the problems (column problem_id) that have samples under `key`: checkpoint,
-    template, temperature, max_tokens, and `samples`, the number of own samples that count at most."""
-    counted = lake.rows(
-        PASS_RATES, key, asked=problems.select(["problem_id"]), corrected=corrected_statuses(lake, PURPOSES)
-    )
+    template, temperature, max_tokens, and `samples`, the number of own samples that count at most.
+
+    Columns `first_sample` and `past_sample` of the problems say otherwise which of the own samples count; imported ones
+    do where the first one does.
+    """
+    bounds = {"first_sample": 0, "past_sample": key["samples"]}
+    asked = problems.select(["problem_id", *(name for name in bounds if name in problems.column_names)])
+    for name, value in bounds.items():
+        if name not in asked.column_names:
+            asked = asked.append_column(name, pa.repeat(value, asked.num_rows))
+    named = {name: key[name] for name in ("checkpoint", "template", "temperature", "max_tokens")}
+    counted = lake.rows(PASS_RATES, named, asked=asked, corrected=corrected_statuses(lake, PURPOSES))
     return [
         row
         | {

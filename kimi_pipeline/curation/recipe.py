@@ -44,6 +44,7 @@ class Recipe(BaseModel):
     weights: Literal["uniform", "by_failure"] = Field(
         "uniform", description="How often RL draws a problem: all alike, or in proportion to 1 - pass rate [2.3.4]"
     )
+    nightly: bool = Field(False, description="A night cuts a new version of it, compares and promotes or blocks")
     seed: int = Field(0, description="Seed of the choice where there are more problems than places")
 
     def in_force(self, profile: Profile) -> Recipe:

@@ -8,6 +8,7 @@ A version is immutable: equal content gives no new version, other content always
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from kimi_pipeline.curation.counting import funnel_counts
 from kimi_pipeline.curation.decide import KEPT
 from kimi_pipeline.curation.difficulty import DIFFICULTY
 from kimi_pipeline.curation.duplicates import DUPLICATES
+from kimi_pipeline.curation.estimates import GUESSED, RATED, Base, estimates_digest, in_force
 from kimi_pipeline.curation.evaluability import EVALUABILITY
 from kimi_pipeline.curation.guessability import GUESSABILITY
 from kimi_pipeline.curation.judged import judged_problems
@@ -35,16 +37,16 @@ from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake, as_json
 from kimi_pipeline.ledger import KEEP, REFUSE, record_query
 from kimi_pipeline.reasons import Reason
-from kimi_pipeline.stages import Context, Outcome, Stage, code_version, require_outcome
+from kimi_pipeline.stages import Context, Outcome, Stage, code_version, latest_outcome, require_outcome
 
 RULE = "selection@3"
 DECISIONS = f"""
     with said as (
-        select problem_id, 'difficulty' as stage, rated as reason_code, $rated_by as checkpoint,
+        select problem_id, 'difficulty' as stage, rated as reason_code, rated_by as checkpoint,
                '{{"correct": ' || correct || if(cut > 0, ', "cut": ' || cut, '') || ', "n": ' || n || '}}' as evidence
         from judged
         union all
-        select problem_id, 'guessability', guessed, $guessed_by,
+        select problem_id, 'guessability', guessed, guessed_by,
                if(hit_at is null, '{{}}',
                   '{{"hit_at": ' || hit_at || ', "sample_id": ' || to_json(hit_sample_id)::varchar || '}}')
         from judged where passed
@@ -83,15 +85,33 @@ def set_sources(context: Context, recipe: Recipe) -> list[str]:
 
 
 def _settings(context: Context) -> dict[str, Any]:
-    return load_recipe(context.home, context.prompt_set).in_force(context.profile).model_dump()
+    recipe = load_recipe(context.home, context.prompt_set).in_force(context.profile)
+    made_again = estimates_digest(context.lake, context.profile.name, _bases(context))
+    return rules_of(recipe) | ({"estimates": made_again} if made_again else {})
+
+
+def rules_of(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe decides on problems."""
+    return recipe.model_dump(exclude={"nightly"})
+
+
+def _bases(context: Context) -> list[Base]:
+    """The stages' estimates, where there are some."""
+    found = {RATED: latest_outcome(DIFFICULTY, context), GUESSED: latest_outcome(GUESSABILITY, context)}
+    return [Base.of(kind, made.outputs, context.profile) for kind, made in found.items() if made]
 
 
 def select(
-    lake: Lake, recipe: Recipe, sources: list[str], made_by: dict[str, str]
+    lake: Lake,
+    recipe: Recipe,
+    sources: list[str],
+    made_by: dict[str, str],
+    made_again: Sequence[pa.Table] = (),
 ) -> tuple[dict[str, pa.Table], Members]:
     """The tables judged and chosen, and the version's rows, from what the lake holds. `made_by`: `rated_by`, `rated_in`,
-    `guessed_by` and `guessed_in`, the checkpoints and templates that problems were rated and guessed under."""
-    judged = judged_problems(lake, recipe, {"sources": sources, **made_by})
+    `guessed_by` and `guessed_in`, the checkpoints and templates that problems were rated and guessed under; `made_again`: the
+    estimates of both kinds that stand in for theirs (`estimates.in_force`)."""
+    judged = judged_problems(lake, recipe, {"sources": sources, **made_by}, *made_again)
     passed = lake.sql(
         "select problem_id, domain, bucket, licence, kept from judged where guessed in (select unnest($kept))",
         {"kept": KEPT_CODES},
@@ -103,14 +123,28 @@ def select(
 
 
 def cut(context: Context) -> Outcome:
-    """Decide on every problem, write the decisions that changed, and a new version where the content did."""
+    """Cut a version and make it current."""
+    before = newest_version(context.lake, context.prompt_set)
+    outcome = cut_version(context)
+    version = outcome.outputs["version"]
+    if version != before:
+        promote(context.lake, context.prompt_set, version, actor=RULE, reason="newly cut", run_id=context.run_id)
+    return outcome
+
+
+def cut_version(context: Context) -> Outcome:
+    """Decide on every problem, write the decisions that changed, and a new version where the content did: which version
+    is current stays as it is."""
     recipe = load_recipe(context.home, context.prompt_set).in_force(context.profile)
     sources = set_sources(context, recipe)
     difficulty, guessability = require_outcome(DIFFICULTY, context), require_outcome(GUESSABILITY, context)
     asked = {"rated": difficulty.outputs, "guessed": guessability.outputs}
     made_by = {f"{did}_by": outputs["checkpoint"] for did, outputs in asked.items()}
     made_by |= {f"{did}_in": outputs["template"] for did, outputs in asked.items()}
-    made, members = select(context.lake, recipe, sources, made_by)
+    bases = _bases(context)
+    made_again = [in_force(context.lake, context.profile.name, base) for base in bases]
+    made, members = select(context.lake, recipe, sources, made_by, made_again)
+    judged = made["judged"]
     record_query(
         context.lake,
         DECISIONS,
@@ -118,11 +152,9 @@ def cut(context: Context) -> Outcome:
             "prompt_set": recipe.name,
             "kept": KEPT_CODES,
             "seed": recipe.seed,
-            "rated_by": made_by["rated_by"],
-            "guessed_by": made_by["guessed_by"],
         },
         stages=["difficulty", "guessability", "selection"],
-        parameters=recipe.model_dump(),
+        parameters=rules_of(recipe),
         actor=RULE,
         run_id=context.run_id,
         **made,
@@ -133,6 +165,8 @@ def cut(context: Context) -> Outcome:
         "recipe": recipe.model_dump(),
         "profile": context.profile.settings(),
         "checkpoint": difficulty.outputs["checkpoint"],
+        "checkpoints": context.lake.rows(CHECKPOINTS, judged=judged),
+        "estimates": {base.kind: {"profile": context.profile.name, "base": base.name} for base in bases},
         "template": {"difficulty": difficulty.outputs["template"], "guessability": guessability.outputs["template"]},
         "inputs": {name: context.lake.version(tables.TABLES[name]) for name in INPUTS},
         "code": RULE,
@@ -173,6 +207,7 @@ INPUTS = (
     "reference_checks",
     "people",
     "evaluation_problems",
+    "estimates",
 )
 RECOMPUTED = (DUPLICATES, EVALUABILITY, CONTAMINATION, DIFFICULTY, REFERENCE_CHECKS, GUESSABILITY)
 """The stages behind a version that follow from stored texts and samples alone; the code of each stands in its manifest."""
@@ -180,6 +215,12 @@ KEPT_CODES = sorted(map(str, KEPT))
 CHOSEN = f"(select * from chosen where reason = '{Reason.SELECTED}') join judged using (problem_id)"
 COUNTED = f"select count(*) as size, round(avg(pass_rate), 4) as mean_pass_rate from {CHOSEN}"
 BUCKETS = f"select bucket, count(*) as problems from {CHOSEN} group by 1 order by 2 desc, 1"
+CHECKPOINTS = """
+    select 'difficulty' as stage, rated_by as checkpoint, count(*) as problems from judged where n > 0 group by 2
+    union all
+    select 'guessability', guessed_by, count(*) from judged where passed group by 2 order by 1, 3 desc, 2
+"""
+"""How many problems rest on which checkpoint: on several, where nights have asked newer ones."""
 
 
 @dataclass(frozen=True)
@@ -198,10 +239,7 @@ def _corrected(lake: Lake) -> pa.Table:
 
 def _write_version(context: Context, members: Members, size: int, named: str, manifest: dict[str, Any]) -> int:
     """The version's number: the newest one's where its digest is the same, else the next."""
-    newest = context.lake.rows(
-        "select version, digest from prompt_set_versions where prompt_set = ? order by version desc limit 1",
-        [context.prompt_set],
-    )
+    newest = context.lake.rows(NEWEST, [context.prompt_set])
     if newest and newest[0]["digest"] == named:
         return int(newest[0]["version"])
     version = int(newest[0]["version"]) + 1 if newest else 1
@@ -231,8 +269,16 @@ def _write_version(context: Context, members: Members, size: int, named: str, ma
         run_id=context.run_id,
         reason=reason,
     )
-    promote(context.lake, context.prompt_set, version, actor=RULE, reason="newly cut", run_id=context.run_id)
     return version
+
+
+NEWEST = "select version, digest from prompt_set_versions where prompt_set = ? order by version desc limit 1"
+
+
+def newest_version(lake: Lake, prompt_set: str) -> int | None:
+    """The version that was cut last, current or not; None where there is none."""
+    rows = lake.rows(NEWEST, [prompt_set])
+    return int(rows[0]["version"]) if rows else None
 
 
 def read_manifest(context: Context, version: int) -> dict[str, Any]:
@@ -266,6 +312,7 @@ RL_PROMPT_SET = Stage(
         "kimi_pipeline.curation.choosing",
         "kimi_pipeline.curation.corrections",
         "kimi_pipeline.curation.decide",
+        "kimi_pipeline.curation.estimates",
         "kimi_pipeline.curation.judged",
         "kimi_pipeline.curation.scope",
     ),

@@ -95,10 +95,10 @@ class _Sheet:
         self._rises: dict[State, float] = {}
         self._turns: dict[State, Rates] = {}
         for n, right in states:
-            posterior = prior * _likelihood(n, right)
+            posterior = prior * likelihood(n, right)
             posterior = posterior / posterior.sum()
             more = rule.total - n
-            ends = np.array([float((posterior * _chance(more, k)).sum()) for k in range(more + 1)])
+            ends = np.array([float((posterior * chance(more, k)).sum()) for k in range(more + 1)])
             self._rises[n, right] = float((posterior * GRID).sum())
             self._turns[n, right] = np.array(
                 [
@@ -144,14 +144,14 @@ class _Sheet:
         return wrong
 
 
-def _likelihood(n: int, right: int) -> Rates:
+def likelihood(n: int, right: int) -> Rates:
     """The probability of `right` of `n` samples in one order, for each rate of the grid."""
     return np.asarray(GRID**right * (1 - GRID) ** (n - right))
 
 
-def _chance(n: int, right: int) -> Rates:
+def chance(n: int, right: int) -> Rates:
     """The probability of `right` of `n` samples in any order, for each rate of the grid."""
-    return math.comb(n, right) * _likelihood(n, right)
+    return math.comb(n, right) * likelihood(n, right)
 
 
 def fit_priors(tallies: Mapping[str, Tally]) -> dict[str, Rates]:
@@ -175,7 +175,7 @@ def fit_prior(tally: Tally, leaning: Sequence[float] | Rates) -> Rates:
     if not states:
         return base
     weights = np.array([tally[state] for state in states], dtype=np.float64)
-    shapes = np.stack([_likelihood(*state) for state in states])
+    shapes = np.stack([likelihood(*state) for state in states])
     prior = base
     for _ in range(EM_STEPS):
         joint = shapes * prior

@@ -1,11 +1,19 @@
-"""A budget of output tokens that a drawing never exceeds.
+"""What a drawing may take: a budget of output tokens that it never exceeds, a time, a file that asks it to stop.
 
-Belongs here: reserving, spending, giving back. Does not belong here: in which order requests are served (plans).
+Belongs here: reserving, spending, giving back, when to begin nothing more. Does not belong here: in which order requests
+are served (plans).
 """
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+BUDGET, DEADLINE, ASKED_TO_STOP = "budget", "deadline", "asked to stop"
+LOOK_SECONDS = 1.0  # between two looks for the stop file
 
 
 class TokenBudget:
@@ -31,3 +39,44 @@ class TokenBudget:
         with self._lock:
             self._reserved -= reserved
             self.spent += used
+
+
+class Bounds:
+    """What ends a drawing before it is done: a token budget, a time (with its zone), a file that appears.
+
+    Nothing is begun past any of them; what is under way is finished. `stopped_by` says which one said no first.
+    """
+
+    def __init__(
+        self,
+        tokens: int | None = None,
+        until: datetime | None = None,
+        stop_file: Path | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.tokens = TokenBudget(tokens)
+        self.until = until
+        self.stop_file = stop_file
+        self.stopped_by = ""
+        self._clock = clock
+        self._looked = 0.0
+        self._asked = False
+
+    def admit(self, tokens: int) -> bool:
+        """Whether a request of at most so many tokens may begin; where it may, its tokens are reserved."""
+        if not self.stopped_by:
+            now = self._clock()
+            if self.until is not None and now >= self.until.timestamp():
+                self.stopped_by = DEADLINE
+            elif self._is_asked(now):
+                self.stopped_by = ASKED_TO_STOP
+            elif not self.tokens.reserve(tokens):
+                self.stopped_by = BUDGET
+            else:
+                return True
+        return False
+
+    def _is_asked(self, now: float) -> bool:
+        if self.stop_file is not None and not self._asked and abs(now - self._looked) >= LOOK_SECONDS:
+            self._looked, self._asked = now, self.stop_file.exists()
+        return self._asked

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.adaptive import StoppingRule
-from kimi_pipeline.inference.plans import PROBLEM_COLUMNS
+from kimi_pipeline.inference.budget import Bounds
+from kimi_pipeline.inference.plans import OPTIONAL_COLUMNS, PROBLEM_COLUMNS
 from kimi_pipeline.inference.request import PURPOSES
 from kimi_pipeline.inference.templates import Format
 from kimi_pipeline.profiles.sections import Inference
@@ -39,8 +40,9 @@ class SamplingPass:
     `problems` is an Arrow table with at least the columns problem_id, prompt, answer, answer_kind. `checkpoint` is the
     digest that samples are stored under, `folder` its weights (None with the endpoint carrier). `samples` is the number
     of answers a problem, or the most of them where a problem stops at its first right answer (`stop_at_first_correct`)
-    or by a rule (`stopping`; a column `group` of the problems says which are alike). `seed` is the run seed; None: the
-    profile's. `constrained`: the decoder may write nothing but a short answer (`inference/short_answer.py`).
+    or by a rule (`stopping`; a column `group` of the problems says which are alike, `wave` how many go through its rounds
+    together). A column `samples` of the problems says how many are wanted of one, where that is not null. `seed` is the run
+    seed; None: the profile's. `constrained`: the decoder may write nothing but a short answer (`inference/short_answer.py`).
     """
 
     purpose: str
@@ -57,6 +59,7 @@ class SamplingPass:
     constrained: bool = False
     seed: int | None = None
     top_p: float = 1.0
+    wave: int | None = None
 
     def __post_init__(self) -> None:
         if self.purpose not in PURPOSES:
@@ -69,13 +72,15 @@ class Counts:
 
     `errors`: samples without an answer after all retries, by kind of error; nothing is stored of them, the next run asks
     again. `excluded` were stored without a verdict, for good. `imported` were made elsewhere and count as drawn.
-    `not_needed`: after the first right guess, or by the stopping rule. `over_budget`: wanted, but beyond the budget.
+    `not_needed`: after the first right guess, or by the stopping rule. `left`: wanted, but not asked for, because of
+    `stopped_by` (a name of `budget.py`; empty: nothing stopped the drawing).
     """
 
     drawn: int = 0
     reused: int = 0
     imported: int = 0
-    over_budget: int = 0
+    left: int = 0
+    stopped_by: str = ""
     excluded: int = 0
     not_needed: int = 0
     committed_tokens: int = 0
@@ -96,11 +101,17 @@ def endpoint_checkpoint(settings: Inference) -> str:
     """
     if not settings.endpoint_model:
         raise UserError("inference.endpoint_model is empty: set it to the model name that the endpoint serves")
-    return digest({"endpoint_model": settings.endpoint_model})
+    return model_checkpoint(settings.endpoint_model)
 
 
-def build_spec(context: Context, passes: Sequence[SamplingPass], token_budget: int | None = None) -> dict[str, Any]:
+def model_checkpoint(name: str) -> str:
+    """The digest that stands for the weights behind a model's name."""
+    return digest({"endpoint_model": name})
+
+
+def build_spec(context: Context, passes: Sequence[SamplingPass], bounds: Bounds | None = None) -> dict[str, Any]:
     """The job's spec; each pass's problems are written as a parquet file under the home's jobs folder."""
+    bounds = bounds or Bounds()
     folder = context.home.jobs / f"problems-{uuid.uuid4().hex[:12]}"
     folder.mkdir(parents=True)
     written: dict[int, Path] = {}
@@ -108,7 +119,7 @@ def build_spec(context: Context, passes: Sequence[SamplingPass], token_budget: i
     for number, one in enumerate(passes):
         if id(one.problems) not in written:
             path = folder / f"{number}.parquet"
-            columns = [*PROBLEM_COLUMNS, *(["group"] if "group" in one.problems.column_names else [])]
+            columns = [*PROBLEM_COLUMNS, *(name for name in OPTIONAL_COLUMNS if name in one.problems.column_names)]
             pq.write_table(one.problems.select(columns), path)
             written[id(one.problems)] = path
         entries.append(
@@ -124,6 +135,7 @@ def build_spec(context: Context, passes: Sequence[SamplingPass], token_budget: i
                 "stop_at_first_correct": one.stop_at_first_correct,
                 "stopping": one.stopping.as_spec() if one.stopping else None,
                 "constrained": one.constrained,
+                "wave": one.wave,
                 "seed": context.profile.seed if one.seed is None else one.seed,
                 "problems": str(written[id(one.problems)]),
             }
@@ -133,19 +145,23 @@ def build_spec(context: Context, passes: Sequence[SamplingPass], token_budget: i
         "profile": context.profile.settings(),
         "run_id": context.run_id,
         "passes": entries,
-        "token_budget": token_budget,
+        "bounds": {
+            "tokens": bounds.tokens.limit,
+            "until": bounds.until.timestamp() if bounds.until else None,
+            "stop_file": str(bounds.stop_file) if bounds.stop_file else None,
+        },
     }
 
 
-def draw(context: Context, passes: Sequence[SamplingPass], *, token_budget: int | None = None) -> Counts:
+def draw(context: Context, passes: Sequence[SamplingPass], bounds: Bounds | None = None) -> Counts:
     """Draw what is missing of the passes and commit it; samples that are committed already are never drawn again.
 
-    `token_budget` bounds the output tokens of this drawing; the problems' order says what comes first.
+    `bounds` may end it before it is done; the problems' order says what comes first.
 
     Raises UserError where the job refuses its input (no such folder, an endpoint that answers 401), and where more
     than `MOST_EXCLUDED` of the samples got no answer after all retries (fewer are excluded and told).
     """
-    counts = Counts(**context.launcher.run(JOB, build_spec(context, passes, token_budget)))
+    counts = Counts(**context.launcher.run(JOB, build_spec(context, passes, bounds)))
     reasons = ", ".join(f"{kind} ({number})" for kind, number in (counts.errors or {}).items())
     if counts.failed > MOST_EXCLUDED * (counts.failed + counts.drawn + counts.reused):
         raise UserError(

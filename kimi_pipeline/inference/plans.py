@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -26,6 +27,7 @@ from kimi_pipeline.inference.templates import TEMPLATES, Format
 from kimi_pipeline.rewards.contract import Reference, Status
 
 PROBLEM_COLUMNS = ("problem_id", "prompt", "answer", "answer_kind")
+OPTIONAL_COLUMNS = ("group", "samples")
 ASKED_AT_MOST = 2  # times a retryable error is asked in one run, beyond the retries of the carrier
 
 
@@ -34,30 +36,35 @@ class AskedProblem:
     """A problem as sampling needs it: what to ask and what the answer is held against.
 
     Problems of one `group` are expected to have similar pass rates: a stopping rule learns from one for the others.
+    `samples`: exactly so many are wanted of this one, whatever the ask and its rule say.
     """
 
     problem_id: str
     prompt: str
     reference: Reference
     group: str = ""
+    samples: int | None = None
 
 
 def read_problems(path: Path) -> list[AskedProblem]:
-    """The problems of a parquet file with the columns `PROBLEM_COLUMNS`, and `group` where it has one, in the file's
-    order; a repeated problem counts once."""
+    """The problems of a parquet file with the columns `PROBLEM_COLUMNS`, and those of `OPTIONAL_COLUMNS` that it has, in
+    the file's order; a repeated problem counts once."""
     rows = pq.read_table(path).to_pylist()
     found: dict[str, AskedProblem] = {}
     for row in rows:
         key = row["problem_id"]
         reference = Reference(key, row["answer"], row["answer_kind"])
-        found.setdefault(key, AskedProblem(key, row["prompt"], reference, row.get("group") or ""))
+        one = AskedProblem(key, row["prompt"], reference, row.get("group") or "", row.get("samples"))
+        found.setdefault(key, one)
     return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What a pass asks of each problem. `samples` is the number of answers, or the most of them where a problem stops
-    earlier: at its first right answer (`stop_at_first_correct`), or by the `stopping` rule (whose total it is)."""
+    earlier: at its first right answer (`stop_at_first_correct`), or by the `stopping` rule (whose total it is). Where
+    problems stop, `wave` of them (None: all) go through its rounds before the next ones begin: what a budget cuts short then
+    leaves finished problems and untouched ones."""
 
     purpose: str
     checkpoint: str
@@ -69,6 +76,7 @@ class Ask:
     stop_at_first_correct: bool = False
     stopping: StoppingRule | None = None
     constrained: bool = False
+    wave: int | None = None
 
     @property
     def template_id(self) -> str:
@@ -106,12 +114,14 @@ class Plan:
     ) -> None:
         self.ask = ask
         self.problems = {problem.problem_id: problem for problem in problems}
-        self.total = ask.samples * len(self.problems)
+        self.total = sum(self.wanted(problem) for problem in self.problems.values())
         self.reused: dict[str, Recorded] = {}
         self.imported = 0
         self._given = imported or {}
         self._statuses: dict[str, dict[int, Status]] = defaultdict(dict)
         self._open = set(self.problems)  # by the stopping rule
+        self._begun: list[str] = []  # the problems that have had a wave, in order
+        self._wave: list[str] = []
         self._round = 0
         self._missing: dict[str, dict[str, SampleRequest]] = {}
         self._asked: dict[str, int] = {}
@@ -119,13 +129,18 @@ class Plan:
         for problem in self.problems.values():
             self._plan(problem, committed)
 
+    def wanted(self, problem: AskedProblem) -> int:
+        """How many samples of a problem are wanted, or the most of them."""
+        return self.ask.samples if problem.samples is None else problem.samples
+
     def _plan(self, problem: AskedProblem, committed: Mapping[str, Recorded]) -> None:
         missing: dict[str, SampleRequest] = {}
-        given = self._given.get(problem.problem_id, ())[: self.ask.samples]
+        wanted = self.wanted(problem)
+        given = self._given.get(problem.problem_id, ())[:wanted]
         self.imported += len(given)
         self._statuses[problem.problem_id] |= dict(enumerate(given))
         solved = Status.CORRECT in given
-        for index in range(len(given), self.ask.samples):
+        for index in range(len(given), wanted):
             request = self.ask.request(problem, index)
             sample_id = request.sample_id
             if known := committed.get(sample_id):
@@ -158,40 +173,50 @@ class Plan:
             return self._adaptive_round(self.ask.stopping)
         if not self.ask.stop_at_first_correct:
             return [request for requests in self._missing.values() for request in requests.values()]
-        return [next(iter(requests.values())) for requests in self._missing.values()]
+        return [next(iter(requests.values())) for requests in islice(self._missing.values(), self.ask.wave)]
 
     def _adaptive_round(self, rule: StoppingRule) -> list[SampleRequest]:
         """The rounds from the first one on, as the samples that are there decide them: a run that was killed in one goes
         on in it."""
-        while self._round < len(rule.bounds) and self._open:
-            bound = rule.bounds[self._round]
-            if asked := self._up_to(bound):
-                return asked
-            self._close(self._stopped(rule, bound))
-            self._round += 1
-        self._close(set(self._open))
+        while self._open:
+            if not self._wave:
+                self._wave = [one for one in self.problems if one in self._open][: self.ask.wave]
+                self._begun += self._wave
+                self._round = 0
+            while self._round < len(rule.bounds) and self._open.intersection(self._wave):
+                bound = rule.bounds[self._round]
+                if asked := self._up_to(bound):
+                    return asked
+                self._close(self._stopped(rule, bound))
+                self._round += 1
+            self._close(self._open.intersection(self._wave))
+            self._wave = []
         return []
 
     def _up_to(self, bound: int) -> list[SampleRequest]:
         return [
             request
-            for problem_id in self.problems
+            for problem_id in self._wave
             if problem_id in self._open
             for request in self._missing.get(problem_id, {}).values()
-            if request.sample_index < bound
+            if request.sample_index < bound or self.problems[problem_id].samples is not None
         ]
 
     def _stopped(self, rule: StoppingRule, bound: int) -> set[str]:
         """The problems that need no more, by what the first `bound` samples of each say (of a stopped one, what it has)."""
         states: dict[str, State] = {}
         tallies: dict[str, Counter[State]] = defaultdict(Counter)
-        for problem_id, problem in self.problems.items():
+        for problem_id in self._begun:
+            if self.problems[problem_id].samples is not None:
+                continue
             found = [status for index, status in self._statuses[problem_id].items() if index < bound]
             right, excluded = found.count(Status.CORRECT), found.count(Status.INFRASTRUCTURE_ERROR)
             states[problem_id] = (len(found) - excluded, right)
-            tallies[problem.group][states[problem_id]] += 1
+            tallies[self.problems[problem_id].group][states[problem_id]] += 1
         stops = rule.stops(tallies)
-        return {one for one in self._open if (self.problems[one].group, states[one]) in stops}
+        return {
+            one for one, state in states.items() if one in self._open and (self.problems[one].group, state) in stops
+        }
 
     def _close(self, problem_ids: Collection[str]) -> None:
         for problem_id in problem_ids:

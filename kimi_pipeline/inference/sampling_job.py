@@ -5,7 +5,8 @@ here: any of those parts. With the endpoint carrier neither torch nor vLLM is im
 
 The spec: `{"home", "profile", "run_id", "passes": [{"purpose", "checkpoint": {"digest", "folder"}, "template",
 "format", "temperature", "top_p", "max_tokens", "samples", "stop_at_first_correct", "stopping", "constrained",
-"seed", "problems"}], "token_budget"}`; `drawing.py` writes it. No engine starts where nothing is missing.
+"wave", "seed", "problems"}], "bounds": {"tokens", "until", "stop_file"}}`; `drawing.py` writes it. No engine starts where
+nothing is missing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -24,7 +26,7 @@ from typing import Any
 from kimi_pipeline.digests import digest
 from kimi_pipeline.home import Home
 from kimi_pipeline.inference.adaptive import StoppingRule
-from kimi_pipeline.inference.budget import TokenBudget
+from kimi_pipeline.inference.budget import Bounds
 from kimi_pipeline.inference.drawing import Counts, as_result
 from kimi_pipeline.inference.plans import Ask, Plan, read_problems
 from kimi_pipeline.inference.request import Carrier, SampleRequest, Sampling, error_code
@@ -57,6 +59,7 @@ class Pass:
             run_seed=values["seed"],
             stop_at_first_correct=values.get("stop_at_first_correct", False),
             constrained=values.get("constrained", False),
+            wave=values.get("wave"),
             stopping=StoppingRule.parse(rule) if (rule := values.get("stopping")) else None,
         )
         folder = checkpoint.get("folder")
@@ -110,7 +113,7 @@ class Drawing:
     committer: Committer
     reward: Reward
     report: Report
-    budget: TokenBudget
+    bounds: Bounds
     tokens: int = 0
     cost: float = 0.0
     excluded: int = 0
@@ -118,11 +121,11 @@ class Drawing:
     started: float = field(default_factory=time.monotonic)
 
     def run(self, carrier: Callable[[], Carrier], plans: Sequence[Plan]) -> None:
-        """Ask for rounds until no plan of a checkpoint misses a sample, or the budget has no room for one more; an engine
+        """Ask for rounds until no plan of a checkpoint misses a sample, or a bound allows no more; an engine
         starts only where there is something to ask."""
         while True:
             owners = {request.sample_id: (request, plan) for plan in plans for request in plan.next_round()}
-            requests = self._affordable([request for request, _ in owners.values()])
+            requests = self._admitted([request for request, _ in owners.values()])
             first = next(requests, None)
             if first is None:
                 break
@@ -130,7 +133,7 @@ class Drawing:
             self.started = time.monotonic() if not self.tokens else self.started
             for completion in answering.generate(chain([first], requests)):
                 request, plan = owners[completion.request.sample_id]
-                self.budget.pay(request.sampling.max_tokens, completion.completion_tokens)
+                self.bounds.tokens.pay(request.sampling.max_tokens, completion.completion_tokens)
                 verdict = judge(completion, plan.problems[request.problem_id].reference, self.reward)
                 if not completion.retryable and self.committer.add(sample_row(completion, verdict, answering.name)):
                     self.tokens += completion.completion_tokens
@@ -141,10 +144,10 @@ class Drawing:
         for plan in plans:
             self.failed.update(error_code(error) for error in plan.errors.values())
 
-    def _affordable(self, requests: Sequence[SampleRequest]) -> Iterator[SampleRequest]:
-        """The requests in their order, for as long as the budget has room for the longest answer."""
+    def _admitted(self, requests: Sequence[SampleRequest]) -> Iterator[SampleRequest]:
+        """The requests in their order, for as long as the bounds allow the longest answer."""
         for request in requests:
-            if not self.budget.reserve(request.sampling.max_tokens):
+            if not self.bounds.admit(request.sampling.max_tokens):
                 return
             yield request
 
@@ -180,7 +183,16 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     require_distinct(passes)
     store = SampleStore(Lake(home.lake))
     with exclusive(home, passes, report):
-        return as_result(_draw(profile, store, passes, spec["run_id"], report, TokenBudget(spec.get("token_budget"))))
+        return as_result(_draw(profile, store, passes, spec["run_id"], report, _bounds(spec.get("bounds") or {})))
+
+
+def _bounds(values: dict[str, Any]) -> Bounds:
+    until, stop_file = values.get("until"), values.get("stop_file")
+    return Bounds(
+        values.get("tokens"),
+        datetime.fromtimestamp(until, UTC) if until is not None else None,
+        Path(stop_file) if stop_file else None,
+    )
 
 
 def require_distinct(passes: Sequence[Pass]) -> None:
@@ -199,7 +211,7 @@ def by_folder(planned: Sequence[tuple[Pass, Plan]]) -> dict[Path | None, list[Pl
 
 
 def _draw(
-    profile: Profile, store: SampleStore, passes: Sequence[Pass], run_id: str, report: Report, budget: TokenBudget
+    profile: Profile, store: SampleStore, passes: Sequence[Pass], run_id: str, report: Report, bounds: Bounds
 ) -> Counts:
     started = time.monotonic()
     committed = {
@@ -229,7 +241,7 @@ def _draw(
             seconds=limits.commit_seconds,
             samples=limits.commit_samples,
         ) as committer:
-            drawing = Drawing(plans, committer, MathReward(), report, budget)
+            drawing = Drawing(plans, committer, MathReward(), report, bounds)
             # Passes of one checkpoint draw together: the engine never idles on the last answers of one of them.
             for folder, group in by_folder(planned).items():
                 drawing.run(partial(carriers.serving, folder), group)
@@ -241,7 +253,8 @@ def _draw(
         reused=reused,
         imported=imported,
         excluded=drawing.excluded,
-        over_budget=left,
+        left=left,
+        stopped_by=bounds.stopped_by,
         not_needed=sum(plan.total for plan in plans) - reused - imported - drawn - failed - left,
         committed_tokens=committer.committed_tokens,
         cost=drawing.cost,

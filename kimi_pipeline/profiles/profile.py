@@ -24,6 +24,8 @@ from kimi_pipeline.profiles.sections import (
     Inference,
     Limits,
     Model,
+    Nights,
+    Notifications,
     Rl,
     Sandbox,
     Section,
@@ -44,6 +46,8 @@ class Profile(Section):
     model: Model = Model()
     inference: Inference = Inference()
     curation: Curation = Curation()
+    nights: Nights = Nights()
+    notifications: Notifications = Notifications()
     sft: Sft = Sft()
     rl: Rl = Rl()
     evaluation: Evaluation = Evaluation()

@@ -6,9 +6,11 @@ setting does. A field that the report fixes carries its section; the defaults ar
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -110,6 +112,57 @@ class Curation(Section):
     tagger_problems: Count = Field(50_000, description="Labelled problems that the tagger learns from, at most")
     tag_min_confidence: Share = Field(0.5, description="A less sure tag goes to a person (kimi-pipeline review)")
     review_questions: int = Field(500, ge=0, description="Tags that wait for a person, at most: the least sure first")
+
+
+class Nights(Section):
+    cron: str = Field("0 1 * * *", description="When a night begins (cron); the schedule is off until switched on")
+    timezone: str = Field("UTC", description="Time zone of cron and until, as in Europe/Berlin")
+    until: str | None = Field("06:00", description="When a night begins no new work (HH:MM); empty: no deadline")
+    token_budget: int | None = Field(
+        None, ge=1, description="Output tokens that a night may take, guesses included; empty: no limit"
+    )
+    checkpoint: str = Field("newest", description="Who is asked: newest (of sft, rl, ...), or a digest's beginning")
+    older_than_days: int | None = Field(
+        90, ge=1, description="An estimate whose newest answer is older is stale; empty: answers don't age"
+    )
+    near_threshold: Share = Field(
+        0.25, description="An estimate is stale where more answers change its decision or bucket with this chance"
+    )
+    most_samples: Count = Field(20, description="Answers that a prompt near a threshold gets, at most")
+    evidence_kept: Share = Field(
+        0.5, description="What an answer of another checkpoint is worth when guessing how far a prompt may move"
+    )
+    guess_share: Share = Field(0.2, description="Share of the token budget that is kept for stale guesses")
+    max_mean_shift: Share = Field(
+        0.2, description="A version is blocked where its pass rates shifted by more (the whole 95 % interval)"
+    )
+    max_moved_share: Share = Field(
+        0.3, description="and where more members changed their bucket than chance explains, by more than this share"
+    )
+    max_size_change: Share = Field(0.5, description="and where its size changed by more than this share")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("no such time zone; write it as Europe/Berlin or UTC") from None
+        return name
+
+    @field_validator("until")
+    @classmethod
+    def _time_of_day(cls, text: str | None) -> str | None:
+        if text is not None and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+            raise ValueError("write a time of day as HH:MM, as in 06:00")
+        return text
+
+
+class Notifications(Section):
+    channels: list[str] = Field(
+        [], description="Where incidents go, as apprise URLs; ${NAME} stands for an environment variable (secrets)"
+    )
+    ui: str = Field("http://127.0.0.1:3000", description="Address of the Dagster UI, for links in messages")
 
 
 class Sft(Section):

@@ -22,6 +22,7 @@ from kimi_pipeline.tables.curation import (
 )
 from kimi_pipeline.tables.declare import Table
 from kimi_pipeline.tables.lineage import LEDGER, PROMOTIONS, PROMPT_SET, PROMPT_SET_VERSIONS, RESULTS, STAGES
+from kimi_pipeline.tables.nights import ESTIMATES, NIGHTS, VERSION_CHECKS
 from kimi_pipeline.tables.rl import ROLLOUTS, SEGMENTS, SUCCESS_RATES
 from kimi_pipeline.tables.sampling import SAMPLES
 from kimi_pipeline.tables.testcases import (
@@ -41,11 +42,13 @@ __all__ = [
     "DIFFICULTY",
     "DUPLICATES",
     "ERASURES",
+    "ESTIMATES",
     "EVALUABILITY",
     "EVALUATION_PROBLEMS",
     "GUESSABILITY",
     "LEDGER",
     "MUTANTS",
+    "NIGHTS",
     "PEOPLE",
     "PROBLEMS",
     "PROMOTIONS",
@@ -69,6 +72,7 @@ __all__ = [
     "TEST_CASES",
     "TEST_CASE_GENERATORS",
     "VALIDATED_SUITES",
+    "VERSION_CHECKS",
     "WITHDRAWALS",
     "Table",
 ]

@@ -49,7 +49,7 @@ def materialise(home: Home, instance: dg.DagsterInstance) -> Materialise:
         job = defs.resolve_implicit_global_asset_job_def()
         return job.execute_in_process(
             instance=instance,
-            asset_selection=[dg.AssetKey(name) for name in select] if select else None,
+            asset_selection=[dg.AssetKey(name) for name in select or lineage],  # the stages alone, no night
             partition_key=prompt_set,
             run_config={
                 "ops": {stage: {"config": values} for stage, values in (config or {}).items()},
