@@ -5,6 +5,8 @@ Belongs here: the log of promotions and reading it. Does not belong here: cuttin
 
 from __future__ import annotations
 
+from typing import Any
+
 from kimi_pipeline import tables
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake
@@ -20,6 +22,19 @@ def current(lake: Lake, prompt_set: str) -> int | None:
     """The current version, or None where the set has none."""
     rows = lake.rows(f"select version from ({CURRENT}) where prompt_set = ?", [prompt_set])
     return int(rows[0]["version"]) if rows else None
+
+
+def in_use(lake: Lake, made: dict[str, Any]) -> dict[str, Any]:
+    """The version that training takes, as `{"prompt_set", "version", "digest"}`: the current one, which is not the one that
+    was cut last (`made`, the same columns) where that one was blocked or rolled back."""
+    version = current(lake, made["prompt_set"])
+    if version is None or version == made["version"]:
+        return made
+    rows = lake.rows(
+        "select prompt_set, version, digest from prompt_set_versions where prompt_set = ? and version = ?",
+        [made["prompt_set"], version],
+    )
+    return rows[0]
 
 
 def promote(lake: Lake, prompt_set: str, version: int, *, actor: str, reason: str, run_id: str) -> bool:

@@ -12,11 +12,12 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from kimi_pipeline.checkpoints import find_checkpoint
+from kimi_pipeline.curation.promotion import in_use
 from kimi_pipeline.curation.selection import RL_PROMPT_SET
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.plots import curves
 from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
-from kimi_pipeline.stages import Context, Outcome, Stage, code_version, require_outcome
+from kimi_pipeline.stages import Context, Outcome, Stage, code_version, latest_outcome, require_outcome
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
 
 JOB = "kimi_pipeline.rl.loop"
@@ -50,7 +51,11 @@ CODE = (
 
 def _settings(context: Context) -> dict[str, Any]:
     profile = context.profile
-    return {
+    cut = latest_outcome(RL_PROMPT_SET, context)
+    chosen = in_use(context.lake, cut.outputs) if cut else {}
+    # The version that was cut last is named by its data version upstream.
+    held_back = {"prompt_set": chosen["digest"]} if cut and chosen["version"] != cut.outputs["version"] else {}
+    return held_back | {
         "rl": profile.rl.model_dump(),
         "dtype": profile.model.dtype,
         "template": profile.curation.template,
@@ -59,10 +64,10 @@ def _settings(context: Context) -> dict[str, Any]:
 
 
 def run_job(context: Context) -> dict[str, Any]:
-    """Run the RL job on the newest version of the set; returns its result (see `loop.py`). What is already trained of it is
+    """Run the RL job on the current version of the set; returns its result (see `loop.py`). What is already trained of it is
     not trained again."""
     policy = require_outcome(SFT_CHECKPOINT, context).outputs
-    chosen = require_outcome(RL_PROMPT_SET, context).outputs
+    chosen = in_use(context.lake, require_outcome(RL_PROMPT_SET, context).outputs)
     if policy["folder"] is None:
         raise UserError("rl_checkpoint trains weights, and an endpoint has none: use a profile with carrier vllm")
     prompts = context.lake.sql(

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from kimi_pipeline import tables
 from kimi_pipeline.audit.sets import versions
 from kimi_pipeline.cli import main
-from kimi_pipeline.curation.promotion import current, promote, roll_back
+from kimi_pipeline.curation.promotion import current, in_use, promote, roll_back
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.lake import Lake
@@ -41,6 +41,14 @@ def test_the_way_back_is_the_way_that_was_come(three: Lake) -> None:
     assert not promote(three, "s", 3, **WHO)
     assert roll_back(three, "s", **WHO) == 1
     assert [row["current"] for row in versions(three)] == [True, False, False]
+
+
+def test_training_takes_the_current_version_and_not_one_that_was_held_back(three: Lake) -> None:
+    made = {"prompt_set": "s", "version": 3, "digest": "3"}
+    assert in_use(three, made) == made
+    assert in_use(three, made | {"prompt_set": "never promoted"})["version"] == 3
+    roll_back(three, "s", **WHO)
+    assert in_use(three, made) == {"prompt_set": "s", "version": 2, "digest": "2"}
 
 
 def test_unknown_sets_and_versions_are_refused(three: Lake) -> None:
