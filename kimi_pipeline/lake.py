@@ -22,16 +22,14 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from kimi_pipeline.digests import digest
-from kimi_pipeline.errors import UserError
+from kimi_pipeline.errors import UserError, says
 from kimi_pipeline.tables import TABLES, Table
+from kimi_pipeline.tables.declare import sql_type
 
 SCHEMA_VERSION = "schema version {}"  # kept as the table's description
 MEMORY = "1000MB"  # of one query; what does not fit goes to temporary files
-READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 BATCH_ROWS = 20_000  # of a streamed result
 APPEND_TRIES = 20  # appends to one table never conflict in Delta; the tries cover a racing creation of it
-
-
 Parameters = Sequence[Any] | dict[str, Any]  # of a query: in the order of its `?`, or by the names after its `$`
 
 
@@ -90,7 +88,7 @@ class Lake:
 
         Rows equal to what is stored (volatile columns aside) are not written; where nothing changed, nothing is committed.
         """
-        _may_change(table)
+        table.refuse_changes()
         data = self.arrow(table, rows, run_id)
         if not data.num_rows:
             return 0
@@ -137,7 +135,7 @@ class Lake:
         self, table: Table, rows: pa.Table | Iterable[dict[str, Any]], *, where: str | None, run_id: str, reason: str
     ) -> None:
         """Overwrite the rows that match `where` (a Delta predicate; None: the whole table) in one commit."""
-        _may_change(table)
+        table.refuse_changes()
         data = self.arrow(table, rows, run_id)
         if not self.exists(table):
             where = None
@@ -165,11 +163,11 @@ class Lake:
         **extra: pa.Table,
     ) -> int:
         """Overwrite the rows that match `where`, as `replace` does, with those that a query gives. Returns how many."""
-        _may_change(table)
+        table.refuse_changes()
         batches = self.stream(query, parameters, **extra)
         first = list(itertools.islice(batches, 1))  # the query opens its tables here: inside the commit it can't
-        where = where if self.exists(table) else None
-        return self._commit(table, itertools.chain(first, batches), run_id, reason, mode="overwrite", predicate=where)
+        options = {"mode": "overwrite", "predicate": where if self.exists(table) else None}
+        return self._commit(table, itertools.chain(first, batches), run_id, reason, **options)
 
     def _commit(self, table: Table, batches: Iterable[pa.Table], run_id: str, reason: str, **options: Any) -> int:
         written = 0
@@ -209,18 +207,15 @@ class Lake:
 
     @contextlib.contextmanager
     def _room(self, table: Table) -> Iterator[None]:
-        """A full or read-only disk as one line. The commit did not happen: files without an entry in the log are no part
-        of a table."""
+        """A full or read-only disk as one line. Nothing was committed: files that no log names are no part of a table."""
         try:
             yield
         except (DeltaError, OSError) as error:
-            if any(
-                f"os error {number}" in str(error) or getattr(error, "errno", None) == number for number in READ_ONLY
-            ):
+            if says(error, (errno.EROFS, errno.EACCES, errno.EPERM)):
                 raise UserError(
                     f"cannot write table {table.name}: {self.root} is read-only or not yours: set KIMI_HOME to a writable folder"
                 ) from error
-            if "os error 28" not in str(error) and getattr(error, "errno", None) != errno.ENOSPC:
+            if not says(error, (errno.ENOSPC,)):
                 raise
             raise UserError(f"no disk space for table {table.name} in {self.root}: free some and run again") from error
 
@@ -271,7 +266,7 @@ class Lake:
         """
         files = self.delta(table, version).file_uris() if self.exists(table) else []
         if not files:
-            columns = ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in table.schema)
+            columns = ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in table.schema)
             db.execute(f"create table {table.name} ({columns})")
             return
         listed = ", ".join(f'"{name}"' for name in table.schema.names)
@@ -326,15 +321,13 @@ class Lake:
         """The same as dictionaries (Arrow's own conversion of times would import pandas)."""
         with self.connection() as db:
             self._open_named(db, query, extra)
-            found = db.sql(query, params=parameters)
-            return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+            return _dictionaries(db.sql(query, params=parameters))
 
     def rows_at(self, table: Table, version: int, query: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
         """The rows that a query over one table at a version gives."""
         with self.connection() as db:
             self._open(db, table, version)
-            found = db.sql(query, params=parameters)
-            return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+            return _dictionaries(db.sql(query, params=parameters))
 
     def _open_named(self, db: duckdb.DuckDBPyConnection, query: str, extra: dict[str, pa.Table]) -> None:
         for name, data in extra.items():
@@ -364,8 +357,6 @@ class Lake:
     def history(self, table: Table) -> list[dict[str, Any]]:
         return self.delta(table).history() if self.exists(table) else []
 
-    # -- keeping ------------------------------------------------------------------------------------------------
-
     def compact(self, table: Table, *, run_id: str) -> dict[str, Any]:
         """Merge small files. Content, digests and older versions stay as they are."""
         if not self.exists(table):
@@ -373,31 +364,8 @@ class Lake:
         return self.delta(table).optimize.compact(commit_properties=self._properties(table, run_id, "compaction"))
 
 
-SQL_TYPES = {
-    pa.string(): "varchar",
-    pa.binary(): "blob",
-    pa.bool_(): "boolean",
-    pa.int32(): "integer",
-    pa.int64(): "bigint",
-    pa.float32(): "float",
-    pa.float64(): "double",
-}
-
-
-def _sql_type(kind: pa.DataType) -> str:
-    """DuckDB's name of a column's type. (Registering an empty Arrow table instead would import pandas.)"""
-    if pa.types.is_list(kind):
-        return f"{_sql_type(kind.value_type)}[]"
-    if pa.types.is_map(kind):
-        return f"map({_sql_type(kind.key_type)}, {_sql_type(kind.item_type)})"
-    if pa.types.is_struct(kind):
-        return "struct(" + ", ".join(f'"{field.name}" {_sql_type(field.type)}' for field in kind) + ")"
-    return "timestamptz" if pa.types.is_timestamp(kind) else SQL_TYPES[kind]
-
-
-def _may_change(table: Table) -> None:
-    if table.append_only:
-        raise ValueError(f"table {table.name} is append-only: write a row that says what changed")
+def _dictionaries(found: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
+    return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
 
 def table_digest(data: pa.Table) -> str:

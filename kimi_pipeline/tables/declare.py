@@ -1,6 +1,6 @@
 """What a table is: `Table`, the types that columns share, and `table`, which every declaration calls.
 
-Belongs here: the type alone. Does not belong here: any table.
+Belongs here: the type, and DuckDB's names of its columns' types. Does not belong here: any table.
 A column in `volatile` says who and when; digests leave it out, so that equal content has an equal digest.
 """
 
@@ -33,6 +33,11 @@ class Table:
     volatile: tuple[str, ...] = ("run_id", "created_at")
     append_only: bool = False
 
+    def refuse_changes(self) -> None:
+        """Raises ValueError where rows may only be appended."""
+        if self.append_only:
+            raise ValueError(f"table {self.name} is append-only: write a row that says what changed")
+
 
 def table(
     name: str,
@@ -44,3 +49,25 @@ def table(
 ) -> Table:
     schema = pa.schema([pa.field(n, t) for n, t in [*columns, *WHEN]])
     return Table(name, tuple(key.split()), schema, partition_by, version, append_only=append_only)
+
+
+SQL_TYPES = {
+    pa.string(): "varchar",
+    pa.binary(): "blob",
+    pa.bool_(): "boolean",
+    pa.int32(): "integer",
+    pa.int64(): "bigint",
+    pa.float32(): "float",
+    pa.float64(): "double",
+}
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """DuckDB's name of a column's type. (Registering an empty Arrow table instead would import pandas.)"""
+    if pa.types.is_list(kind):
+        return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_map(kind):
+        return f"map({sql_type(kind.key_type)}, {sql_type(kind.item_type)})"
+    if pa.types.is_struct(kind):
+        return "struct(" + ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in kind) + ")"
+    return "timestamptz" if pa.types.is_timestamp(kind) else SQL_TYPES[kind]
