@@ -97,7 +97,7 @@ class EvaluationIndex:
             share = 0.0
             if of_problem >= COVERED and not wanted - have:
                 small = len(self.found[place]) < SHORT and strength(self.figures[place]) < STRONG
-                whole = len(self.found[place]) >= LEAST and of_problem >= WHOLE
+                whole = len(in_problem[place]) >= max(LEAST, WHOLE * len(self.found[place]))
                 share = of_problem if not small or whole or of_row >= COVERED else 0.0
             elif of_row >= COVERED and len(row) >= PIECE and not have - wanted:
                 share = of_row
