@@ -203,18 +203,16 @@ LETTERS = "abcdefghijklmnopqruvwxyz"
 def moved_together(one: list[str], other: list[str]) -> bool:
     """Whether two texts with the same numbers in another order have them in the same places.
 
-    A number's places are the two tokens on its left and the two on its right. When a sentence moves, its numbers keep at
-    least one of them. When two numbers change places, each stands where another stood: that is another problem. A place
-    that only one number has in the other text says more than one that several have, so it is asked alone as well.
+    A number's places are the two tokens on its left and the two on its right; those where several numbers stand tell
+    nothing. When a sentence moves, its numbers keep at least one of them. When two numbers change places, both stand
+    where another stood: that is another problem.
     """
-    places = _places(other)
+    places, strangers = _places(other), 0
     for sides in _sides(one):
-        known = [there for side, around, _ in sides if (there := places.get((side, around)))]
-        alone = [there for there in known if len(there) == 1]
-        number = sides[0][2]
-        if any(there and not any(number in each for each in there) for there in (known, alone)):
-            return False
-    return True
+        there = [places.get((side, around), set()) for side, around, _ in sides]
+        alone = [found for found in there if len(found) == 1]
+        strangers += bool(alone) and not any(sides[0][2] in found for found in alone)
+    return strangers < 2
 
 
 def _sides(found: list[str]) -> Iterator[list[tuple[str, tuple[str, ...], str]]]:
