@@ -10,7 +10,6 @@ import contextlib
 import errno
 import itertools
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,13 +20,13 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from kimi_pipeline import database
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError, says
 from kimi_pipeline.tables import TABLES, Table
 from kimi_pipeline.tables.declare import sql_type
 
 SCHEMA_VERSION = "schema version {}"  # kept as the table's description
-MEMORY = "1000MB"  # of one query; what does not fit goes to temporary files
 BATCH_ROWS = 20_000  # of a streamed result
 APPEND_TRIES = 20  # appends to one table never conflict in Delta; the tries cover a racing creation of it
 Parameters = Sequence[Any] | dict[str, Any]  # of a query: in the order of its `?`, or by the names after its `$`
@@ -99,7 +98,7 @@ class Lake:
         listed = ", ".join(f'"{name}"' for name in content)
         keys = ", ".join(f'"{name}"' for name in table.key)
         same = " and ".join(f'n."{name}" is not distinct from o."{name}"' for name in content)
-        with self.connection() as db:
+        with database.connection() as db:
             self._open(db, table)
             db.register("new_rows", data)
             # Only the rows with a key of ours are taken out of the table, which may be far larger than what comes in.
@@ -253,53 +252,46 @@ class Lake:
         names = list(columns or table.schema.names)
         listed = ", ".join(f'"{name}"' for name in names)
         condition = " and ".join(f'"{name}" {operator} ?' for name, operator, _ in where or []) or "true"
-        with self.connection() as db:
+        with database.connection() as db:
             self._open(db, table, version)
             query = f"select {listed} from {table.name} where {condition}"
             return db.sql(query, params=[value for _, _, value in where or []]).to_arrow_table()
 
-    def _open(self, db: duckdb.DuckDBPyConnection, table: Table, version: int | None = None) -> None:
-        """Make a table known to a connection under its name, as a view over the files of its version.
+    def _open(
+        self, db: duckdb.DuckDBPyConnection, table: Table, version: int | None = None, *, temporary: bool = True
+    ) -> None:
+        """Make a table known to a connection under its name, as a view over the files of its version: to that connection
+        alone, or to all of its database.
 
         DuckDB reads the Parquet files itself: its own delta extension would have to be downloaded, and the way through
         pyarrow's datasets imports pandas, which takes longer than most queries.
         """
+        create = "create temp" if temporary else "create"
         files = self.delta(table, version).file_uris() if self.exists(table) else []
         if not files:
             columns = ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in table.schema)
-            db.execute(f"create table {table.name} ({columns})")
+            db.execute(f"{create} table {table.name} ({columns})")
             return
         listed = ", ".join(f'"{name}"' for name in table.schema.names)
         quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
         db.execute(
-            f"create view {table.name} as select {listed} from "
+            f"{create} view {table.name} as select {listed} from "
             f"read_parquet([{quoted}], hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
         )
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection that knows every table under its name in the schema `lake`."""
-        with self.connection() as db:
+        with database.alone() as db:
             db.execute("create schema lake; set schema = 'lake'")
             for table in TABLES.values():
-                self._open(db, table)
+                self._open(db, table, temporary=False)
             db.execute("set schema = 'main'")
             yield db
 
-    @staticmethod
-    def connection() -> duckdb.DuckDBPyConnection:
-        """An in-memory DuckDB that neither installs nor loads extensions; what exceeds `MEMORY` goes to temporary files."""
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "autoinstall_known_extensions": "false",
-            "TimeZone": "UTC",
-            "memory_limit": MEMORY,
-            "temp_directory": str(Path(tempfile.gettempdir()) / "kimi-pipeline-duckdb"),
-        }
-        return duckdb.connect(":memory:", config=config)
-
     def sql(self, query: str, parameters: Parameters = (), **extra: pa.Table) -> pa.Table:
         """Run a query over the tables by their names (only those that the query names are opened) and `extra` tables."""
-        with self.connection() as db:
+        with database.connection() as db:
             self._open_named(db, query, extra)
             return db.sql(query, params=parameters).to_arrow_table()
 
@@ -308,7 +300,7 @@ class Lake:
     ) -> Iterator[pa.Table]:
         """The same in tables of at most `rows` rows (none is empty), as they are computed, in no promised order unless
         the query orders them."""
-        with self.connection() as db:
+        with database.alone() as db:  # the order of rows is a setting of the whole database
             if "order by" not in query.lower():
                 db.execute("set preserve_insertion_order = false")
             self._open_named(db, query, extra)
@@ -319,13 +311,13 @@ class Lake:
 
     def rows(self, query: str, parameters: Parameters = (), **extra: pa.Table) -> list[dict[str, Any]]:
         """The same as dictionaries (Arrow's own conversion of times would import pandas)."""
-        with self.connection() as db:
+        with database.connection() as db:
             self._open_named(db, query, extra)
             return _dictionaries(db.sql(query, params=parameters))
 
     def rows_at(self, table: Table, version: int, query: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
         """The rows that a query over one table at a version gives."""
-        with self.connection() as db:
+        with database.connection() as db:
             self._open(db, table, version)
             return _dictionaries(db.sql(query, params=parameters))
 
@@ -341,7 +333,7 @@ class Lake:
         names = [name for name in table.schema.names if name not in table.volatile]
         listed = ", ".join(f'"{name}"' for name in names)
         condition = " and ".join(f'"{name}" {operator} ?' for name, operator, _ in where or []) or "true"
-        with self.connection() as db:
+        with database.connection() as db:
             self._open(db, table, version)
             content = db.sql(
                 f"select {listed} from {table.name} where {condition}", params=[value for _, _, value in where or []]
@@ -350,7 +342,7 @@ class Lake:
 
     def query_digest(self, query: str, parameters: Parameters = (), **extra: pa.Table) -> str:
         """`table_digest` of what a query over the tables gives, without holding it."""
-        with self.connection() as db:
+        with database.connection() as db:
             self._open_named(db, query, extra)
             return _digest(db, db.sql(query, params=parameters))
 
@@ -370,7 +362,7 @@ def _dictionaries(found: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
 
 def table_digest(data: pa.Table) -> str:
     """The digest of Arrow rows as a set: row order does not count, column order and names do."""
-    with Lake.connection() as db:
+    with database.connection() as db:
         return _digest(db, db.from_arrow(data))
 
 

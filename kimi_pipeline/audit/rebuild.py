@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from kimi_pipeline import tables
+from kimi_pipeline import database, tables
 from kimi_pipeline.audit.scratch import ScratchLake
 from kimi_pipeline.audit.sets import named_version
 from kimi_pipeline.curation.asking import grouped
@@ -321,7 +321,7 @@ def _told(stored: pa.Table, made: pa.Table, why: str) -> dict[str, Any]:
     differ = 0
     digests = [table_digest(each) for each in (stored, made)]
     if digests[0] != digests[1]:
-        with Lake.connection() as db:
+        with database.connection() as db:
             db.register("one", stored)
             db.register("other", made)
             for a, b in (("one", "other"), ("other", "one")):

@@ -22,9 +22,11 @@ class ScratchLake(Lake):
         super().__init__(root)
         self.origin, self.pinned = origin, pinned
 
-    def _open(self, db: duckdb.DuckDBPyConnection, table: Table, version: int | None = None) -> None:
+    def _open(
+        self, db: duckdb.DuckDBPyConnection, table: Table, version: int | None = None, *, temporary: bool = True
+    ) -> None:
         held = self.pinned.get(table.name)
         if held is None or self.exists(table):
-            super()._open(db, table, version)
+            super()._open(db, table, version, temporary=temporary)
         else:
-            self.origin._open(db, table, held)
+            self.origin._open(db, table, held, temporary=temporary)

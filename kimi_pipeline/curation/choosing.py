@@ -14,8 +14,8 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from kimi_pipeline import database
 from kimi_pipeline.curation.recipe import Recipe
-from kimi_pipeline.lake import Lake
 from kimi_pipeline.reasons import Reason
 
 ALL = ""  # the part that everything is in where the recipe has no mix of that kind
@@ -55,7 +55,7 @@ def choose(candidates: pa.Table, recipe: Recipe) -> pa.Table:
         "any_licence": not recipe.licences,
         "licences": recipe.licences,
     }
-    with Lake.connection() as db:
+    with database.connection() as db:
         db.register("candidates", candidates)
         present = {(domain, bucket): count for domain, bucket, count in db.sql(PARTS, params=asked).fetchall()}
         by_bucket = {str(bucket): share for bucket, share in recipe.difficulty_mix.items()}

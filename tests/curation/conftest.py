@@ -78,7 +78,9 @@ class Curation:
     def run(self, upto: str = "decision_ledger") -> dict[str, Outcome]:
         outcomes = {}
         for name, stage in self.stages.items():
-            if name in ("base_checkpoint", "sft_corpus") or stage.group == "testcases":  # a branch with tests of its own
+            if (
+                name in ("base_checkpoint", "sft_corpus") or stage.group == "testcases"
+            ):  # a branch with tests of its own
                 continue
             outcomes[name] = run_stage(stage, self.context, self.stages)
             if name == upto:
