@@ -174,7 +174,7 @@ def test_inputs_name_code_settings_and_data(scripted: Context, monkeypatch: pyte
     assert parts["data of evaluation_problems"] == "none"  # no stage wrote them here
     other = Trial(scripted.home, load_profile("smoke", SMALL | {"rl.tau": 0.2})).inputs()
     assert {name for name in parts if parts[name] != other[name]} == {"settings of rl_checkpoint"}
-    outcome(scripted, "rl_prompt_set", "smoke", "set-2", {})
+    outcome(scripted, "rl_prompt_set", "smoke", "set-2", {"prompt_set": "smoke", "version": 2, "digest": "set-2"})
     assert trial.inputs()["data of rl_prompt_set"] == "set-2"
 
 
