@@ -7,7 +7,7 @@ left behind (`remains.py`).
 from __future__ import annotations
 
 from sandbox.abuse.case import ALIVE, QUICK, Case, Judge, Seen, bomb, ended, python, refused, report, said
-from sandbox.verdicts import Outcome, Verdict
+from sandbox.verdicts import Outcome, Verdict, WorkerSize
 
 ANY_STOP = (Outcome.OK, Outcome.WRONG_EXIT, Outcome.TIME_LIMIT, Outcome.MEMORY_LIMIT, Outcome.OUTPUT_LIMIT)
 
@@ -25,8 +25,13 @@ def _counted(what: str, bound: int) -> Judge:
     return judge
 
 
+_CEILING_MB = WorkerSize().memory_mb
+"""Where the kernel stops a worker. The watch looks every 25 ms, so on a machine that stands still for a second a program
+may pass its own limit by what it takes in that second, and never this."""
+
+
 def _memory(verdict: Verdict) -> str | None:
-    over = verdict.peak_memory_mb > 2.5 * QUICK.memory_mb
+    over = verdict.peak_memory_mb > _CEILING_MB
     return f"took {verdict.peak_memory_mb:.0f} MB of {QUICK.memory_mb}" if over else None
 
 
@@ -110,8 +115,8 @@ os._exit(0)
         "memory_many_processes",
         "many processes, each below the limit, together far above it",
         bomb(
-            "for _ in range(12):\n    if os.fork() == 0:\n        hoard = os.urandom(32 << 20)\n"
-            "        time.sleep(60)\ntime.sleep(60)"
+            "for _ in range(20):\n    if os.fork() == 0:\n"
+            "        hoard = [os.urandom(16 << 20) for _ in range(5)]\n        time.sleep(60)\ntime.sleep(60)"
         ),
         ended(Outcome.MEMORY_LIMIT, within=_memory),
         turns=2,
