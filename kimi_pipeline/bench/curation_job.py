@@ -150,13 +150,20 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
 def stages_in_order(context: Context) -> Iterator[str]:
     """Run the stages one by one; gives the name of each that is done."""
     stages = drawn_lineage()
-    for name, stage in stages.items():
-        if name in SKIPPED:
-            continue
-        run_stage(alone(stage), context, stages)
+    for name in names_in_order(stages):
+        run_alone(stages, name, context)
         yield name
-        if name == LAST:
-            break
+
+
+def names_in_order(stages: Mapping[str, Stage]) -> list[str]:
+    """The stages of curation, up to the cut of a set."""
+    names = list(stages)
+    return [name for name in names[: names.index(LAST) + 1] if name not in SKIPPED]
+
+
+def run_alone(stages: dict[str, Stage], name: str, context: Context) -> Outcome:
+    """Run a stage without the upstream ones that this process skips."""
+    return run_stage(alone(stages[name]), context, stages)
 
 
 def drawn_lineage() -> dict[str, Stage]:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from kimi_pipeline.cli.door import as_json, emit, main, show
+from kimi_pipeline.errors import UserError
 
 
 @main.group()
@@ -21,9 +22,11 @@ def sources() -> None:
 @sources.command()
 @click.argument("file")
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="Where the source entry goes (default: next to the file)"
+    "--write",
+    "output",
+    type=click.Path(path_type=Path),
+    help="Write the source entry to this file, or into this folder (else it is printed)",
 )
-@click.option("--no-write", is_flag=True, help="Write no source entry")
 @click.option("--licence", help="The corpus' licence, for the entry")
 @click.option("--limit", type=click.IntRange(1), help="Look at the first rows alone")
 @click.option("--profile", help="The profile whose bounds count (default: laptop)")
@@ -31,29 +34,30 @@ def sources() -> None:
 def check(
     file: str,
     output: Path | None,
-    no_write: bool,
     licence: str | None,
     limit: int | None,
     profile: str | None,
     as_json: bool,
 ) -> None:
     """Guess the mapping of FILE (a data file or URL; or a .toml source file as it is), show five rows and what would be
-    quarantined and why, and write the source entry. Nothing enters the lake."""
+    quarantined and why, and the source entry. Nothing enters the lake, and nothing is written but under --write."""
     from kimi_pipeline.corpora.check import check as look
-    from kimi_pipeline.corpora.check import default_output, sources_to_check, write_entry
+    from kimi_pipeline.corpora.check import entry_text, sources_to_check, write_entry
     from kimi_pipeline.corpora.formats import Bounds
     from kimi_pipeline.profiles import load_profile
 
     corpora = load_profile(profile).corpora
     bounds = Bounds(corpora.max_text_bytes, corpora.max_row_bytes, corpora.max_expansion)
     found, guessed = sources_to_check(file, bounds)
+    if output and not guessed:
+        raise UserError(f"{file} is a source file already: --write is for data files")
     if licence:
         found = [source.model_copy(update={"licence": licence}) for source in found]
     reports = [look(source, bounds, limit) for source in found]
-    if guessed and not no_write:
-        written = output or default_output(file)
-        write_entry(found[0], written)
-        reports[0]["written"] = str(written)
+    if guessed:
+        reports[0]["entry"] = entry_text(found[0])
+    if output:
+        reports[0]["written"] = str(write_entry(found[0], output))
     emit(reports[0] if guessed else reports, as_json, lambda: _print(reports))
 
 
@@ -89,3 +93,5 @@ def _print_one(report: dict[str, Any]) -> None:
         click.secho(f"note: {note}", fg="yellow")
     if "written" in report:
         click.echo(f"entry: {report['written']} (`kimi-pipeline run --source {report['written']}`)")
+    elif "entry" in report:
+        click.echo(f"\nentry (--write PATH keeps it as a file for --source):\n\n{report['entry']}", nl=False)

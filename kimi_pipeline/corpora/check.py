@@ -126,31 +126,30 @@ def _notes(source: Source, kinds: Counter[str]) -> list[str]:
     return notes
 
 
-def default_output(entry: str) -> Path:
-    """Where a source's entry is written when nobody says: next to the file, for a URL in the working folder."""
-    if streams.is_url(entry):
-        return Path(plain_source(entry)["name"]).with_suffix(".toml")
-    return Path(entry).expanduser().resolve().parent / f"{plain_source(entry)['name']}.toml"
+def write_entry(source: Source, output: Path) -> Path:
+    """Write the source as a file that `--source` takes; returns its path. In a folder it gets the source's name.
 
-
-def write_entry(source: Source, output: Path) -> None:
-    """Write the source as a file that `--source` takes. Raises UserError where it exists or can't be written."""
+    Raises UserError where the file exists or can't be written.
+    """
+    if output.is_dir():
+        output = output / f"{source.name}.toml"
     if output.exists():
-        raise UserError(f"{output} exists: remove it or give another --output")
-    text = entry_text(source, output)
+        raise UserError(f"{output} exists: remove it or give --write another path")
     aside = output.with_name(f".{output.name}.{os.getpid()}")
     try:
-        aside.write_text(text)
+        aside.write_text(entry_text(source, output))
         aside.rename(output)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise UserError(f"{output}: {error.strerror}: give another --output") from None
+        raise UserError(f"{output}: {error.strerror}: give --write another path") from None
+    return output
 
 
-def entry_text(source: Source, output: Path) -> str:
-    """The `[[source]]` as TOML: what differs from the defaults, the path relative to the file where it lies below."""
+def entry_text(source: Source, output: Path | None = None) -> str:
+    """The `[[source]]` as TOML: what differs from the defaults, the path relative to `output` where the data lies below
+    its folder."""
     values = source.model_dump(exclude_defaults=True, exclude={"fields"})
-    if source.kind in FILES and not streams.is_url(str(source.path)):
+    if output and source.kind in FILES and not streams.is_url(str(source.path)):
         data, folder = Path(str(source.path)), output.resolve().parent
         if data.is_relative_to(folder):
             values["path"] = str(data.relative_to(folder))

@@ -3,7 +3,7 @@
 Belongs here: declarations (`Source`, `Fields`), what a source's content depends on. Does not belong here: reading rows
 (`formats.py`), guessing which column holds what (`mapping.py`), turning a row into a Problem (`normalise.py`).
 
-A source file holds one `[[source]]` a corpus (`kimi-pipeline sources check FILE` writes one):
+A source file holds one `[[source]]` a corpus (`kimi-pipeline sources check FILE` prints one):
 
     [[source]]
     name = "gsm8k"

@@ -34,7 +34,7 @@ def run(home: Path, *arguments: str) -> Result:
 def test_real_corpora_are_guessed(
     shared_data: Path, tmp_path: Path, name: str, mapping: dict[str, object], kinds: set[str]
 ) -> None:
-    result = run(tmp_path, str(shared_data / f"{name}.jsonl"), "--no-write", "--limit", "500", "--json")
+    result = run(tmp_path, str(shared_data / f"{name}.jsonl"), "--limit", "500", "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.output)
     assert {field: column for field, column in report["mapping"].items() if column} == mapping
@@ -54,9 +54,16 @@ def test_the_entry_reads_the_file_as_it_was_shown(tmp_path: Path) -> None:
         for k in range(10)
     ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows) + "not json\n")
-    result = run(tmp_path / "home", str(file), "--licence", "MIT", "--json")
+    looked = run(tmp_path / "home", str(file), "--licence", "MIT")
+    assert looked.exit_code == 0, looked.output
+    assert "[[source]]" in looked.output
+    assert [path.name for path in tmp_path.glob("*.*")] == ["nested.jsonl"]  # a look writes nothing
+    kept = tmp_path / "entries"
+    kept.mkdir()
+    result = run(tmp_path / "home", str(file), "--licence", "MIT", "--write", str(kept), "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.output)
+    assert report["written"] == str(kept / "nested.toml")
     assert (report["problems"], report["quarantined"]) == (10, {"invalid_json": 1})
     (source,) = load_sources([report["written"]])
     assert (source.fields.prompt, source.fields.answer, source.fields.id) == (
@@ -66,6 +73,6 @@ def test_the_entry_reads_the_file_as_it_was_shown(tmp_path: Path) -> None:
     )
     assert (source.licence, source.path) == ("MIT", str(file))
     assert not list((tmp_path / "home").rglob("*.parquet"))  # nothing entered the lake
-    again = run(tmp_path / "home", str(file))
+    again = run(tmp_path / "home", str(file), "--write", str(kept))
     assert again.exit_code == 2
     assert "exists" in again.output
