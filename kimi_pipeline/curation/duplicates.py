@@ -16,7 +16,7 @@ from kimi_pipeline.ledger import KEEP, REFUSE, record_query
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage
 
-RULE = "duplicates@3"
+RULE = "duplicates@4"
 
 OF_SOURCES = "source in (select unnest($sources))"
 # Problems about an image are compared with nothing: the same words under another image are another problem.

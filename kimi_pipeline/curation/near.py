@@ -186,6 +186,7 @@ def _answer(answer: str | None) -> int:
 _PAIRED = chain.from_iterable(OPPOSITES)
 _MARKS = {word: column for column, word in enumerate(dict.fromkeys([*FUNCTIONS, *LETTERS, *_PAIRED]))}
 _LETTERS = slice(len(FUNCTIONS), len(FUNCTIONS) + len(LETTERS))
+_NESTED = len(_MARKS)  # the column of f(f(x)): letters that follow themselves
 _ONES = [_MARKS[one] for one, _ in OPPOSITES]
 _OTHERS = [_MARKS[other] for _, other in OPPOSITES]
 
@@ -195,8 +196,10 @@ def _marks(words: Words) -> NDArray[np.int16]:
         words.ids
     ]
     marked = np.flatnonzero(column >= 0)
-    cells = np.bincount(words.rows[marked] * len(_MARKS) + column[marked], minlength=len(words) * len(_MARKS))
-    return cells.reshape(len(words), len(_MARKS)).astype(np.int16)
+    letter = (column >= _LETTERS.start) & (column < _LETTERS.stop)
+    again = np.flatnonzero(letter[:-1] & (column[:-1] == column[1:]) & (words.rows[:-1] == words.rows[1:]))
+    at = np.concatenate([words.rows[marked] * (_NESTED + 1) + column[marked], words.rows[again] * (_NESTED + 1) + _NESTED])
+    return np.bincount(at, minlength=len(words) * (_NESTED + 1)).reshape(len(words), _NESTED + 1).astype(np.int16)
 
 
 def _components(left: Rows, right: Rows, count: int) -> Rows:
@@ -205,10 +208,11 @@ def _components(left: Rows, right: Rows, count: int) -> Rows:
 
 
 def _turned(differences: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """Pairs in which a function, a variable or an opposite word differs."""
+    """Pairs in which a function, how often one is applied to itself, a variable or an opposite word differs."""
     letters = differences[:, _LETTERS]
     return np.asarray(
         (differences[:, : len(FUNCTIONS)] != 0).any(axis=1)
+        | (differences[:, _NESTED] != 0)
         | ((letters > 0).any(axis=1) & (letters < 0).any(axis=1))
         | (differences[:, _ONES] * differences[:, _OTHERS] < 0).any(axis=1)
     )

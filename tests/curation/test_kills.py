@@ -43,7 +43,7 @@ def test_killed_in_every_stage_and_run_again_gives_the_same_digests(tmp_path: Pa
     command = [sys.executable, "-m", "tests.curation.killed_run", str(whole), str(killed), str(corpus), "0"]
     environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(
-        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=600, check=False
+        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=1800, check=False
     )
     assert done.returncode == 0, done.stderr
     moments = json.loads(done.stdout.splitlines()[-1])

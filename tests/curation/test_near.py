@@ -68,6 +68,7 @@ def test_a_large_cluster_is_one_cluster() -> None:
         ("Find $\\sin 30^\\circ$ to 2 places.", "Find $\\cos 30^\\circ$ to 2 places."),
         ("Below is the graph of $y = ax + b$ at (1, 2). Find $a$.", "Below is the graph of $y = ax + b$ at (1, 2). Find $b$."),
         ("How many of the 12 are taller than the 3 of us?", "How many of the 12 are shorter than the 3 of us?"),
+        ("Let $f(x)$ be odd. Is $f(f(f(x)))$ even or odd?", "Let $f(x)$ be odd. Is $f(f(x))$ even or odd?"),
         ("小明有3个苹果,小红有5个苹果,一共有多少个?", "小明有4个苹果,小红有5个苹果,一共有多少个?"),
         ("小明有三个苹果,小红有五个苹果,一共有多少个?", "小明有四个苹果,小红有五个苹果,一共有多少个?"),
     ],
