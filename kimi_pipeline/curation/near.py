@@ -198,7 +198,9 @@ def _marks(words: Words) -> NDArray[np.int16]:
     marked = np.flatnonzero(column >= 0)
     letter = (column >= _LETTERS.start) & (column < _LETTERS.stop)
     again = np.flatnonzero(letter[:-1] & (column[:-1] == column[1:]) & (words.rows[:-1] == words.rows[1:]))
-    at = np.concatenate([words.rows[marked] * (_NESTED + 1) + column[marked], words.rows[again] * (_NESTED + 1) + _NESTED])
+    at = np.concatenate(
+        [words.rows[marked] * (_NESTED + 1) + column[marked], words.rows[again] * (_NESTED + 1) + _NESTED]
+    )
     return np.bincount(at, minlength=len(words) * (_NESTED + 1)).reshape(len(words), _NESTED + 1).astype(np.int16)
 
 
