@@ -5,7 +5,7 @@ EXTRA  ?=
 BIN    := $(VENV)/bin
 PROFILE ?= laptop
 
-.PHONY: help install install-dev system run ui test check format bench ablations real clean
+.PHONY: help install install-dev system run ui test check format bench ablations real acceptance clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ #/' | column -t -s '#'
@@ -46,6 +46,9 @@ ablations: install ## the report's ablations over three seeds, resumable (hours)
 
 real: install ## a real model through the whole lineage beside a control: make real MODEL=FOLDER
 	@$(if $(MODEL),,$(error give a Hugging Face folder: make real MODEL=FOLDER))$(BIN)/kimi-pipeline real --model "$(MODEL)"
+
+acceptance: install-dev ## every promise measured: make acceptance [TIER=full] [ONLY=NAME] [DATA=FOLDER] [MODEL=FOLDER]
+	@$(BIN)/kimi-pipeline acceptance --tier $(or $(TIER),standard) $(ONLY:%=--only %) $(DATA:%=--data %) $(MODEL:%=--model %)
 
 clean: ## remove the environment and caches; state in .kimi stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

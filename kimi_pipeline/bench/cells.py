@@ -92,6 +92,10 @@ class Study:
         changed = changed_parts(stored["inputs"], cell.inputs())
         return Kept("stale" if changed else "current", stored["result"], stored["seconds"], changed, error)
 
+    def forget(self, cell: Cell) -> None:
+        """The cell has no result any more: it runs again."""
+        self._path(cell).unlink(missing_ok=True)
+
     def run(self, cells: Sequence[Cell], *, stop_at_failure: bool = False) -> None:
         """Run every cell without a current result, in order. One that fails is told and left for the next time, and the
         others go on (`stop_at_failure`: it ends the study). Raises UserError then, and where another process works on this

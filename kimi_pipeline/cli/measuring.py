@@ -1,4 +1,4 @@
-"""Commands that study training for hours: ablations, real.
+"""Commands that study training for hours (ablations, real), and acceptance, which measures every promise.
 
 Belongs here: arguments and tables. Does not belong here: the measurements (`bench/`).
 """
@@ -70,3 +70,44 @@ def real(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
         click.echo(found["figures"]["verdict"])
 
     emit(found, as_json, tell)
+
+
+@main.command()
+@click.option("--tier", type=click.Choice(["standard", "full"]), default="standard", show_default=True)
+@click.option("--only", multiple=True, help="One check or command by name; again for more")
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of real corpora")
+@click.option("--model", type=click.Path(path_type=Path, exists=True, file_okay=False), help="A Hugging Face folder")
+@click.option("--again", is_flag=True, help="Measure also what is measured already")
+@click.option("--look", is_flag=True, help="Report on what is measured; run nothing")
+@as_json
+def acceptance(
+    tier: str, only: tuple[str, ...], data: Path | None, model: Path | None, again: bool, look: bool, as_json: bool
+) -> None:
+    """Every promise beside its bound; writes docs/acceptance.md. What is measured on this code is not measured again."""
+    from kimi_pipeline.bench import acceptance_page as pages
+    from kimi_pipeline.bench.acceptance import Acceptance, chosen, promises
+    from kimi_pipeline.home import CHECKOUT
+
+    commands = promises()
+    wanted = chosen(commands, tier, only)
+    whole = Acceptance(
+        Home.from_env().prepare(),
+        data and data.resolve(),
+        model and model.resolve(),
+        say=lambda text: click.echo(text, err=True),
+    )
+    if not look:
+        whole.run(wanted, again=again)
+    pages.write(whole.judge(commands), CHECKOUT / "docs")
+    found = whole.judge(wanted)
+
+    def tell() -> None:
+        rows = [
+            {"check": each.check.name, "bound": each.check.bound, "figure": pages.shown(each.figure)}
+            | {"verdict": each.verdict, "why": each.why}
+            for each in found
+        ]
+        show(rows, "Acceptance (docs/acceptance.md)")
+
+    emit(pages.as_rows(found), as_json, tell)
+    sys.exit(NO if any(each.verdict in ("falls short", "failed") for each in found) else 0)

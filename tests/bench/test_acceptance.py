@@ -1,0 +1,168 @@
+"""Acceptance: figures against bounds, what is kept and what is run again, and a table whose commands exist."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from kimi_pipeline.bench.acceptance import Acceptance, Check, Judged, chosen, promises, take
+from kimi_pipeline.bench.acceptance_page import as_rows, page, write
+from kimi_pipeline.cli import main
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.home import CHECKOUT, Home
+
+TABLE = '''
+[[command]]
+name = "speed"
+section = "Made up"
+run = ["python", "-c", """
+import json, pathlib
+path = pathlib.Path("{counter}")
+path.write_text(path.read_text() + "x")
+print(json.dumps({{"ratio": 7.5, "seeds": [3, 4]}}))
+"""]
+[[command.check]]
+name = "fast"
+promise = "is fast"
+figure = "said.ratio"
+at_least = 7
+[[command.check]]
+name = "faster"
+promise = "each seed is faster"
+figure = "said.seeds"
+at_least = 3.5
+shortfall = "three ways were tried"
+[[command.check]]
+name = "absent"
+promise = "says something"
+figure = "said.nothing"
+at_most = 1
+
+[[command]]
+name = "broken"
+section = "Made up"
+run = ["python", "-c", "import sys; sys.exit('the disk is full')"]
+tier = "full"
+[[command.check]]
+name = "works"
+promise = "works"
+figure = "said.ratio"
+at_least = 1
+
+[[command]]
+name = "real"
+section = "Real data"
+run = ["python", "{{data}}/x.py"]
+[[command.check]]
+name = "on-data"
+promise = "works on data"
+figure = "exit_code"
+equals = 0
+'''
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    counter = tmp_path / "counter"
+    counter.write_text("")
+    path = tmp_path / "promises.toml"
+    path.write_text(TABLE.format(counter=counter))
+    return path
+
+
+def test_figures_are_held_against_their_bounds_and_measured_once(table: Path, home: Home, tmp_path: Path) -> None:
+    commands = promises(table)
+    whole = Acceptance(home, say=lambda text: None)
+    assert {each.verdict for each in whole.judge(commands)} == {"not run"}
+    whole.run(commands)
+    found = {each.check.name: each for each in whole.judge(commands)}
+    assert {name: each.verdict for name, each in found.items()} == {
+        "fast": "holds",
+        "faster": "falls short",
+        "absent": "falls short",
+        "works": "failed",
+        "on-data": "not run",
+    }
+    assert found["faster"].why == "three ways were tried"
+    assert found["absent"].why == "no figure at said.nothing"
+    assert "the disk is full" in found["works"].why
+    assert found["on-data"].why == "needs --data FOLDER"
+    Acceptance(home, say=lambda text: None).run(commands)
+    assert (tmp_path / "counter").read_text() == "x"
+    Acceptance(home, say=lambda text: None).run(chosen(commands, "standard", ["fast"]), again=True)
+    assert (tmp_path / "counter").read_text() == "xx"
+    _the_page_tells_shortfalls_first(list(found.values()), tmp_path)
+
+
+def _the_page_tells_shortfalls_first(found: list[Judged], folder: Path) -> None:
+    text = page(found, "2026-01-01")
+    assert text.index("**faster** (3, 4; at least 3.5): three ways were tried") < text.index("## Made up")
+    assert "1 holds, 2 falls short, 1 failed, 1 not run" in text
+    write(found, folder)
+    assert json.loads((folder / "acceptance.json").read_text())["checks"] == as_rows(found)
+
+
+@pytest.mark.parametrize(
+    ("path", "figure"),
+    [
+        ("a.b", 1),
+        ("a.c", None),
+        ("rows.*.x", [1, 2]),
+        ("rows.length", 3),
+        ("rows.-1.y", 5),
+        ("rows.9.y", None),
+        ("a.*", [1]),
+    ],
+)
+def test_a_figure_is_found_by_its_path(path: str, figure: Any) -> None:
+    assert take({"a": {"b": 1}, "rows": [{"x": 1}, {"x": 2}, {"y": 5}]}, path) == figure
+
+
+@pytest.mark.parametrize("value", [None, [], "7", True, float("nan"), [7, None]])
+def test_what_is_no_number_keeps_no_bound(value: Any) -> None:
+    check = Check(name="n", promise="p", figure="f", at_least=1, at_most=9)
+    assert check.holds(7)
+    assert not check.holds(value)
+
+
+def test_the_tiers_and_names_choose(table: Path) -> None:
+    commands = promises(table)
+    assert [each.name for each in chosen(commands, "standard", [])] == ["speed", "real"]
+    assert [each.name for each in chosen(commands, "full", [])] == ["speed", "broken", "real"]
+    assert [each.name for each in chosen(commands, "standard", ["works"])] == ["broken"]
+    with pytest.raises(UserError, match="no check 'fats': one of"):
+        chosen(commands, "standard", ["fats"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("at_least = 7", ""), "give at_least, at_most or equals"),
+        (('name = "works"', 'name = "fast"'), "fast stands twice"),
+        (('tier = "full"', "fresh = true"), "fresh needs a home"),
+    ],
+)
+def test_a_table_that_is_not_well_formed_is_refused(table: Path, change: tuple[str, str], message: str) -> None:
+    table.write_text(table.read_text().replace(*change, 1))
+    with pytest.raises(UserError, match=message):
+        promises(table)
+
+
+def test_the_commands_of_the_table_exist() -> None:
+    for command in promises():
+        program, *words = command.run
+        for word in words:
+            if "/" in word and not word.startswith("{"):
+                assert (CHECKOUT / word).exists(), word
+        if program != "kimi-pipeline" or words[0] == "sandbox":
+            continue
+        door: click.Command = main
+        while isinstance(door, click.Group):
+            name = words.pop(0)
+            assert name in door.commands, command.run
+            door = door.commands[name]
+        door.make_context(command.name, [word.replace("{data}", str(CHECKOUT)) for word in words])
