@@ -181,3 +181,13 @@ def audit(problems: str, as_json: bool) -> None:
     from kimi_pipeline.bench.audit import measure
 
     tell(measure(Home.from_env().prepare(), whole_numbers(problems, "--problems")), as_json)
+
+
+@bench.command()
+@click.option("--count", default=25, show_default=True, type=click.IntRange(min=1), help="Mutants a module")
+@as_json
+def mutation(count: int, as_json: bool) -> None:
+    """Wrong changes to the methods' own modules: what share do the tests notice?"""
+    from kimi_pipeline.bench.mutation import measure
+
+    tell(measure(Home.from_env().prepare(), count), as_json)

@@ -1,0 +1,159 @@
+"""Do the tests notice when a formula is wrong? Small wrong changes to the methods' own modules, each held against the tests.
+
+Belongs here: which modules answer to which tests, running the tests on a changed copy of the tree, the share that was
+noticed. Does not belong here: the changes themselves, which are those of suite strength (`testcases/mutants.py`).
+
+A mutant is killed where its tests fail or don't end. One that lives is either a hole in the tests or means the same: those
+are listed, so that a person can tell.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kimi_pipeline.digests import digest, folder_digest
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.home import CHECKOUT, Home
+from kimi_pipeline.testcases.coding_problem import Program
+from kimi_pipeline.testcases.mutants import Mutant, draw_mutants
+
+NAME = "mutation"
+COPIED = ("kimi_pipeline", "sandbox", "assets", "resources", "benchmarks", "tests", "pyproject.toml", "workspace.yaml")
+MUTANTS = 25  # a target
+SEED = 0
+PATIENCE = 6.0  # times what the tests take on the unchanged module, then a mutant that loops counts as killed
+FEWEST_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A module, and the tests that must notice a change of it."""
+
+    name: str
+    module: str
+    tests: tuple[str, ...]
+
+
+TARGETS = (
+    Target(
+        "RL loss", "kimi_pipeline/rl/mirror_descent.py", ("tests/rl/test_mirror_descent.py", "tests/rl/test_tabular.py")
+    ),
+    Target("length reward", "kimi_pipeline/rewards/length.py", ("tests/rewards/test_length.py",)),
+    Target("test-case rules", "kimi_pipeline/testcases/rules.py", ("tests/testcases/test_testcase_rules.py",)),
+    Target(
+        "evaluability",
+        "kimi_pipeline/curation/evaluability.py",
+        ("tests/curation/test_evaluability.py", "tests/curation/test_rules.py"),
+    ),
+)
+
+
+def without_docstrings(source: str) -> str:
+    """The module as the mutants see it: leaving out a docstring changes nothing."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [one for one in body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+
+
+def measure(home: Home, count: int = MUTANTS, targets: Sequence[Target] = TARGETS) -> dict[str, Any]:
+    """The share of `count` mutants of each target that its tests kill, drawn by seed; what was tried is not tried again.
+
+    Raises UserError where the tests fail on the unchanged module, or this is no checkout.
+    """
+    if not (CHECKOUT / "tests").is_dir():
+        raise UserError("bench mutation: run from a checkout of the project: the tests are not installed")
+    own = home.root / "bench" / NAME
+    tree = own / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    _copy(tree)
+    figures = {target.name: _target(target, tree, own, count) for target in targets}
+    return {
+        "name": NAME,
+        "figures": figures,
+        "peer": None,
+        "ratio": None,
+        "machine": f"{os.cpu_count()} CPU cores",
+        "command": f"kimi-pipeline bench {NAME} --count {count}",
+    }
+
+
+def _copy(tree: Path) -> None:
+    tree.mkdir(parents=True)
+    for name in COPIED:
+        origin = CHECKOUT / name
+        if origin.is_dir():
+            shutil.copytree(origin, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(origin, tree / name)
+
+
+def _target(target: Target, tree: Path, own: Path, count: int) -> dict[str, Any]:
+    path = tree / target.module
+    original = path.read_text()
+    plain = without_docstrings(original)
+    mutants = draw_mutants([Program("python", plain, "module", path.stem)], count, SEED, target.module)
+    known = own / f"{digest([plain, folder_digest(tree / 'tests', ('.py',)), count])}.json"
+    found: dict[str, bool] = json.loads(known.read_text()) if known.is_file() else {}
+    path.write_text(plain)
+    began = time.monotonic()
+    if not _passes(tree, target.tests, None):
+        raise UserError(
+            f"bench {NAME}: {' '.join(target.tests)} fail on the unchanged {target.module}: mend that first"
+        )
+    limit = max(FEWEST_SECONDS, PATIENCE * (time.monotonic() - began))
+    for number, mutant in enumerate(mutants, start=1):
+        key = mutant.program.submission_id
+        if key not in found:
+            path.write_text(mutant.program.source)
+            found[key] = not _passes(tree, target.tests, limit)
+            _keep(known, found)
+        print(
+            f"{target.name} {number}/{len(mutants)}: {mutant.change}: {'killed' if found[key] else 'alive'}",
+            file=sys.stderr,
+            flush=True,
+        )
+    path.write_text(original)
+    killed = sum(found[mutant.program.submission_id] for mutant in mutants)
+    return {
+        "module": target.module,
+        "mutants": len(mutants),
+        "killed": killed,
+        "killed_share": round(killed / max(1, len(mutants)), 4),
+        "alive": [_place(mutant, plain) for mutant in mutants if not found[mutant.program.submission_id]],
+    }
+
+
+def _place(mutant: Mutant, plain: str) -> str:
+    """The change beside the line that it changes."""
+    line = int(mutant.change.split(":")[1])
+    return f"{mutant.change} | {plain.splitlines()[line - 1].strip()}"
+
+
+def _passes(tree: Path, tests: Sequence[str], limit: float | None) -> bool:
+    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", *tests]
+    try:
+        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def _keep(path: Path, found: dict[str, bool]) -> None:
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(found))
+    os.replace(scratch, path)
