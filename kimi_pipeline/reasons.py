@@ -44,6 +44,7 @@ class Reason(StrEnum):
     OPEN_ENDED = "open_ended"
     MISSING_FIGURE = "missing_figure"
     UNVERIFIABLE_ANSWER = "unverifiable_answer"
+    COSTLY_REFERENCE = "costly_reference"
     # contamination
     CLEAN = "clean"
     EVALUATION_COPY = "evaluation_copy"
@@ -156,6 +157,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.OPEN_ENDED: "asks for a text or a drawing: many answers are right, or none can be compared",
     Reason.MISSING_FIGURE: "speaks of a figure or table that the row does not have",
     Reason.UNVERIFIABLE_ANSWER: "the verifier would not accept the reference itself as an answer",
+    Reason.COSTLY_REFERENCE: "reading the reference alone exceeds the verifier's deadline or memory",
     Reason.CLEAN: "in no evaluation set",
     Reason.EVALUATION_COPY: "a copy of a problem of an evaluation set",
     Reason.EVALUATION_OVERLAP: "most of a problem of an evaluation set is in it, or it is a piece of one",

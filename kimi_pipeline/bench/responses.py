@@ -72,35 +72,56 @@ def questions(problems: int) -> list[tuple[str, str]]:
 
 
 def draw(folder: Path, problems: int) -> None:
-    """Write `responses-PROBLEMS.jsonl` in `folder`, whole or not at all."""
+    """Write `responses-PROBLEMS.jsonl` in `folder`. Each problem is kept as soon as its responses are there, so that a
+    drawing that was killed goes on with the others; a response depends on its own seed alone."""
     from kimi_pipeline.inference.request import SampleRequest, Sampling
     from kimi_pipeline.inference.vllm_carrier import VllmCarrier
     from kimi_pipeline.profiles.sections import Inference
 
     asked = questions(problems)
-    carrier = VllmCarrier(
-        folder / "SmolLM2-135M-Instruct", Inference(), window=WINDOW, dtype="bfloat16", logprobs=False
-    )
-    texts: dict[int, list[str]] = {place: [] for place in range(len(asked))}
+    path = folder / f"responses-{problems}.jsonl"
+    part = path.with_suffix(".part")
+    found = _kept(part)
     requests = [
         SampleRequest(
             str(place), "evaluation", "smollm2", "boxed", PROMPT.format(problem=problem), Sampling(0.8, MAX_TOKENS),
             index, 0, "smollm2",
         )
-        for place, (problem, _) in enumerate(asked)
+        for place, (problem, _) in enumerate(asked) if place not in found
         for index in range(SAMPLES)
     ]  # fmt: skip
-    places = {request.sample_id: int(request.problem_id) for request in requests}
-    for done, completion in enumerate(carrier.generate(requests), 1):
-        texts[places[completion.request.sample_id]].append(completion.text or "")
-        if done % 200 == 0:
-            print(f"bench: {done} of {len(requests)} responses", file=sys.stderr, flush=True)
-    carrier.close()
-    rows = [{"reference": reference, "responses": texts[place]} for place, (_, reference) in enumerate(asked)]
-    path = folder / f"responses-{problems}.jsonl"
-    part = path.with_suffix(".part")
-    part.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    part.replace(path)
+    if requests:
+        carrier = VllmCarrier(
+            folder / "SmolLM2-135M-Instruct", Inference(), window=WINDOW, dtype="bfloat16", logprobs=False
+        )
+        texts: dict[int, list[str]] = {int(request.problem_id): [] for request in requests}
+        with part.open("a") as kept:
+            for completion in carrier.generate(requests):
+                place = int(completion.request.problem_id)
+                texts[place].append(completion.text or "")
+                if len(texts[place]) == SAMPLES:
+                    found[place] = {"reference": asked[place][1], "responses": texts[place]}
+                    kept.write(json.dumps({"place": place} | found[place]) + "\n")
+                    kept.flush()
+                    if len(found) % 20 == 0:
+                        print(f"bench: responses to {len(found)} of {len(asked)} problems", file=sys.stderr, flush=True)
+        carrier.close()
+    whole = path.with_suffix(".whole")
+    whole.write_text("".join(json.dumps(found[place]) + "\n" for place in range(len(asked))))
+    whole.replace(path)
+    part.unlink()
+
+
+def _kept(part: Path) -> dict[int, Group]:
+    """What a killed drawing left, by place; a last line that was cut off is drawn again."""
+    found: dict[int, Group] = {}
+    lines = part.read_text().split("\n") if part.is_file() else []
+    for line in lines[:-1]:
+        row = json.loads(line)
+        found[row.pop("place")] = row
+    if lines and lines[-1]:
+        part.write_text("".join(f"{line}\n" for line in lines[:-1]))
+    return found
 
 
 if __name__ == "__main__":

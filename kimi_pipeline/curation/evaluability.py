@@ -18,11 +18,17 @@ from kimi_pipeline.curation.options import answers_parts, options, parts
 from kimi_pipeline.curation.verdicts import judge
 from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
+from kimi_pipeline.rewards.bounded import surely_small
 from kimi_pipeline.rewards.extraction import extract_answer
-from kimi_pipeline.rewards.rules import same_answer
+from kimi_pipeline.rewards.numbers import clean
+from kimi_pipeline.rewards.pool import MEMORY, QUEUE_FULL, WORKER_FAILED
+from kimi_pipeline.rewards.rules import hard, same_answer
+from kimi_pipeline.rewards.verifier import shared_verifier
+from kimi_pipeline.rewards.worker_process import DEADLINE
 from kimi_pipeline.stages import Context, Outcome, Stage
 
-RULE = "evaluability@2"
+RULE = "evaluability@3"
+TRIES = 3  # of a verifier whose workers fail
 COLUMNS = "problem_id, prompt, answer, options, len(images) > 0 as pictured, len(submissions) > 0 as coding"
 
 _DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)  # figure code is full of lettered points
@@ -91,7 +97,9 @@ def _by_answer(answer: str, plain: str) -> Reason | None:
         return Reason.MULTI_PART
     if forms.is_prose(answer):
         return Reason.OPEN_ENDED
-    return None if verifiable(answer) else Reason.UNVERIFIABLE_ANSWER
+    if not verifiable(answer):
+        return Reason.UNVERIFIABLE_ANSWER
+    return Reason.COSTLY_REFERENCE if costly(answer) else None
 
 
 def verifiable(answer: str) -> bool:
@@ -103,6 +111,21 @@ def verifiable(answer: str) -> bool:
         return True  # found as it stands, and equal to itself
     given = extract_answer(f"\\boxed{{{answer}}}")
     return given is not None and (given == answer.strip() or same_answer(answer, given) is True)
+
+
+def costly(answer: str) -> bool:
+    """Whether reading the reference alone exceeds the verifier's deadline or memory [2.3.5]: no response could be judged.
+
+    Almost no reference needs a worker to tell. Raises RuntimeError where the workers fail, which says nothing of the
+    problem.
+    """
+    if surely_small(answer) or not hard(clean(answer)):
+        return False
+    for _ in range(TRIES):
+        reason = shared_verifier().checkable(answer)
+        if reason not in (WORKER_FAILED, QUEUE_FULL):
+            return reason in (DEADLINE, MEMORY)
+    raise RuntimeError(f"the verifier's workers fail ({reason}): references can't be checked, run it again")
 
 
 def _says_something(character: str) -> bool:
@@ -141,8 +164,10 @@ EVALUABILITY = Stage(
         __name__,
         "kimi_pipeline.curation.forms",
         "kimi_pipeline.curation.options",
+        "kimi_pipeline.rewards.bounded",
         "kimi_pipeline.rewards.extraction",
         "kimi_pipeline.rewards.rules",
+        "kimi_pipeline.rewards.verifier",
     ),
     tables=(tables.EVALUABILITY,),
     kinds=("python", "deltalake"),

@@ -114,4 +114,4 @@ def test_two_nights(curation: Callable[..., Curation], tmp_path: Path, monkeypat
 
 
 def evaluability_rule() -> str:
-    return "evaluability@2"
+    return "evaluability@3"

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kimi_pipeline.bench.evaluability import caught, classes, doubtful_verdicts, read
+from kimi_pipeline.bench.poison import BOMBS
 from kimi_pipeline.curation.evaluability import evaluate, verifiable
 from kimi_pipeline.reasons import Reason
+from kimi_pipeline.rewards.bounded import surely_small
 from kimi_pipeline.stages import Context
 from tests.curation.test_tagging import run
 
@@ -82,3 +84,27 @@ def test_aqua_is_multiple_choice(shared_data: Path) -> None:
 def test_few_real_problems_are_refused_falsely(shared_data: Path, name: str, prompt: str) -> None:
     rows = read(shared_data / f"{name}.jsonl")
     assert len(doubtful_verdicts(rows, prompt, "answer")) / len(rows) <= 0.005
+
+
+def test_a_reference_that_exceeds_the_verifiers_limits_goes_and_no_other_starts_a_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    question = "What is the number of ways?"
+    small = ["12", "\\frac{3\\sqrt{2}}{4}", "x^2-4x+3", "[-2,7)", "(x+1)^{2}(x-3)", "Monday", "120^\\circ", "2^{n}"]
+    with monkeypatch.context() as without:
+        without.setattr("kimi_pipeline.curation.evaluability.shared_verifier", lambda: pytest.fail("asked a worker"))
+        assert [evaluate(question, one)[0] for one in small] == [Reason.EVALUABLE] * len(small)
+        for bomb in BOMBS.values():  # none of them is taken for small
+            assert not surely_small(bomb(0))
+    assert evaluate(question, "9^{9^{9^{9}}}") == (Reason.COSTLY_REFERENCE, "answer")
+    assert evaluate(question, "2^{100}-2") == (Reason.EVALUABLE, "")
+
+
+def test_workers_that_fail_say_nothing_of_the_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def checkable(self, reference: str) -> str:
+            return "worker_failed"
+
+    monkeypatch.setattr("kimi_pipeline.curation.evaluability.shared_verifier", Failing)
+    with pytest.raises(RuntimeError, match="workers fail"):
+        evaluate("What is the number of ways?", "9^{9^{9}}")
