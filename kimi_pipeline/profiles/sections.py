@@ -7,7 +7,7 @@ setting does. A field that the report fixes carries its section; the defaults ar
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -268,6 +268,24 @@ class Rl(Section):
         8192, description="Tokens of a forward pass, padding included; bounds memory, changes no result"
     )
     zero_stage: Annotated[int, Field(ge=0, le=3)] = Field(1, description="DeepSpeed ZeRO stage")
+    watch: Literal["off", "warn", "stop"] = Field(
+        "warn", description="What the watch over the reward does where a policy seems to hack it: warn, or stop the run"
+    )
+    watch_every: Count = Field(
+        3, description="An independent judge is asked every so many iterations, where there is one"
+    )
+    watch_sample: Count = Field(64, description="Responses that it is asked about, half of them rewarded")
+    watch_baseline: Count = Field(3, description="First iterations that signals of hacking are held against")
+    watch_rise: Share = Field(
+        0.1, description="A share of suspicious responses alarms where it rose by more (95 % sure)"
+    )
+    watch_limit: Share = Field(0.5, description="and where it is larger, whatever it was at the beginning (95 % sure)")
+    watch_words: int = Field(
+        3, ge=0, description="A response with fewer words beside its answer is one without reasoning"
+    )
+    watch_short: Share = Field(
+        0.25, description="Shorter than this share of the rewarded responses' median at the beginning is very short"
+    )
     ranks: Count = Field(1, description="Processes of the training job; on GPUs, one a GPU")
     sleep_level: Literal[0, 1, 2] = Field(
         0,
@@ -279,6 +297,10 @@ class Rl(Section):
     max_logprob_gap: Annotated[float, Field(gt=0)] = Field(
         1e-4, description="Largest gap of sampler and trainer log-probs; more stops the job"
     )
+
+    def course(self) -> dict[str, Any]:
+        """The settings that a run's course depends on: all but those of the watch, which looks and changes nothing."""
+        return {name: value for name, value in self.model_dump().items() if not name.startswith("watch")}
 
 
 class Evaluation(Section):

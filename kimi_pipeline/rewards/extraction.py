@@ -1,11 +1,15 @@
-"""Finding the final answer in a response.
+"""Finding the final answer in a response, and what stands beside it.
 
-Belongs here: the places where an answer is looked for, in order. Does not belong here: comparing it (`rules.py`).
+Belongs here: the places where an answer is looked for, in order; all answers that a response states, and what is left
+without them. Does not belong here: comparing an answer (`rules.py`).
 """
 
 from __future__ import annotations
 
 import re
+from typing import Literal
+
+Place = Literal["box", "hashes", "phrase", "code", "line", "bare"]
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _FINAL = re.compile(
@@ -67,25 +71,61 @@ def extract_answer(text: str) -> str | None:
 
     A number that merely stands in the text is not an answer.
     """
+    return find_answer(text)[1]
+
+
+def find_answer(text: str) -> tuple[Place | None, str | None]:
+    """Where `extract_answer` finds the answer, and the answer; the place may hold none."""
     boxes = [(start, end) for start, end in _boxes(text) if text[start:end].strip()]
     if boxes:
-        return _together(text, boxes)
+        return "box", _together(text, boxes)
     text = text.strip()
     last_line = text.rpartition("\n")[2]
     if "####" in last_line:  # elsewhere it is a heading
-        return last_line.rpartition("####")[2].strip() or None
+        return "hashes", last_line.rpartition("####")[2].strip() or None
     if finals := list(_FINAL.finditer(text)):
-        answer = finals[-1][1] or finals[-1][2] or finals[-1][3]
+        answer = _final(finals[-1])
         if not answer.startswith("```"):
-            return _EMPHASIS.sub("", _SENTENCE_END.split(answer, maxsplit=1)[0]) or None
+            return "phrase", _EMPHASIS.sub("", _SENTENCE_END.split(answer, maxsplit=1)[0]) or None
     if (code := _closing_code(text)) is not None:
-        return code
+        return "code", code
     if whole := _FORMULA_LINE.fullmatch(last_line.strip().rstrip(".。")):
-        return next(part for part in whole.groups() if part).strip() or None
+        return "line", next(part for part in whole.groups() if part).strip() or None
     bare = _EMPHASIS.sub("", text)
     if bare and "\n" not in bare and len(bare.split()) <= _BARE_WORDS and "\\boxed" not in bare:
-        return bare
-    return None
+        return "bare", bare
+    return None, None
+
+
+def _final(match: re.Match[str]) -> str:
+    return match[1] or match[2] or match[3]
+
+
+def stated_answers(text: str) -> list[str]:
+    """All that a response gives as its answer, in order: every box with content and every final phrase."""
+    boxes = [(start, text[start:end].strip()) for start, end in _boxes(text)]
+    found = [(start, answer) for start, answer in boxes if answer and not _BOX.search(answer)]
+    for match in _FINAL.finditer(text):
+        answer = _EMPHASIS.sub("", _SENTENCE_END.split(_final(match), maxsplit=1)[0])
+        if answer and not _BOX.search(answer):
+            found.append((match.start(), answer))
+    return [answer for _, answer in sorted(found)]
+
+
+def without_answers(text: str) -> str:
+    """What a response says beside its answers: its reasoning."""
+    place, _ = find_answer(text)
+    if place == "bare":
+        return ""
+    kept, last = [], 0
+    for start, end in _boxes(text):
+        if start > last:  # else it stands in the box before
+            kept.append(text[last : text.rfind("\\", 0, start)])
+            last = end + 1
+    text = _FINAL.sub(" ", " ".join([*kept, text[last:]])).strip()
+    if place == "code":
+        return text.removesuffix("```").rpartition("```")[0]
+    return text.rpartition("\n")[0] if place in ("hashes", "line") else text
 
 
 def _together(text: str, boxes: list[tuple[int, int]]) -> str:

@@ -76,11 +76,7 @@ class Judge:
         ended = [one for one in group.trajectories if one.status is not SegmentStatus.ABORTED]
         responses = []
         for trajectory in ended:
-            answer = self._response(group.key, trajectory)
-            ended_by = answer.finish_reason
-            responses.append(
-                Response(answer.text, answer.completion_tokens, ended_by == "stop", ended_by == "repetition")
-            )
+            responses.append(as_response(self._response(group.key, trajectory)))
         found = self._reward.score(group.prompt.reference, responses)
         if len(found) != len(responses):
             raise WrongCountError(f"{len(found)} breakdowns for {len(responses)} responses")
@@ -101,6 +97,12 @@ class Judge:
             (group, self._pool.submit(self._score, group) if future.cancelled() else future)
             for group, future in self._pending
         )
+
+
+def as_response(answer: Completion) -> Response:
+    """An ended rollout as rewards see it."""
+    ended_by = answer.finish_reason
+    return Response(answer.text, answer.completion_tokens, ended_by == "stop", ended_by == "repetition")
 
 
 def _thread() -> ThreadPoolExecutor:

@@ -19,7 +19,7 @@ The spec: `{"home", "profile": settings, "run_id", "code", "checkpoint": {"diges
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,7 @@ from kimi_pipeline.training.runtime import Ranks, init_distributed, prepare_proc
 if TYPE_CHECKING:
     from kimi_pipeline.rl.learning import Learned
     from kimi_pipeline.rl.master import Master
+    from kimi_pipeline.rl.reward_watch import Look, RewardWatch
     from kimi_pipeline.rl.trajectories import Group
     from kimi_pipeline.training.engine import Trainer
 
@@ -64,7 +65,7 @@ class Progress:
 def course_of(spec: dict[str, Any], profile: Profile) -> dict[str, Any]:
     """All that a run's course depends on but the contents of its prompt set."""
     return {
-        "rl": profile.rl.model_dump(),
+        "rl": profile.rl.course(),
         "template": profile.curation.template,
         "seed": profile.seed,
         "window": profile.model.window,
@@ -95,6 +96,9 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     recovery = Recovery(home.root / "rl" / digest(course_of(spec, profile))[:16])
     if profile.rl.changed_set == "refuse":
         recovery.check_same_set(prompts, spec["prompt_set"], profile.rl.iterations)
+    saved = recovery.saved() if profile.rl.watch == "stop" and recovery.is_of(prompts) else []
+    if saved and saved[-1].state["alarms"]:  # asked again without a change: no need to start engines
+        raise UserError(stopped(saved[-1].iteration, saved[-1].state["alarms"]))
     prepare_process(profile.inference)
     ranks = init_distributed(profile.inference.device, profile.inference.threads)
     if len(prompts) < profile.rl.prompts and ranks.is_master:
@@ -165,6 +169,7 @@ class _Loop:
         self.policy = policy
         self.progress = Progress()
         self.master: Master | None = None
+        self.watch: RewardWatch | None = None
 
     def start(self, prompts: list[Any], stack: ExitStack) -> None:
         """Load the trainer, bring vLLM up beside it, take up a saved run, and hand the weights over."""
@@ -176,6 +181,7 @@ class _Loop:
         from kimi_pipeline.rl.master import Master
         from kimi_pipeline.rl.replay_buffer import ReplayBuffer
         from kimi_pipeline.rl.residence import Residence
+        from kimi_pipeline.rl.reward_watch import reward_watch
         from kimi_pipeline.rl.rollout import RolloutWorker
         from kimi_pipeline.training.engine import EngineSettings, Trainer
 
@@ -211,10 +217,12 @@ class _Loop:
         first = [self.worker.tokens_of(prompt) for prompt in prompts]
         self.canary = Canary(first, temperature=rl.temperature, limit=rl.max_logprob_gap, pad_id=pad_id)
         saved = self.recovery.saved()
+        if self.ranks.is_master and rl.watch != "off":
+            self.watch = reward_watch(rl, profile.seed)
         if saved:
             self._restore(saved[-1], prompts)
         if self.ranks.is_master:
-            for note in (*self.sampler.notes, *shaping_notes(rl)):
+            for note in (*self.sampler.notes, *shaping_notes(rl), *(self.watch.notes if self.watch else ())):
                 self.report.info(note)
             self.master = Master(self.home, profile, self.spec, self.policy, self.recovery, self.report)
             self.master.open(stack, self.progress.curves, saved)
@@ -229,6 +237,8 @@ class _Loop:
         self.sampler.restore(state["sampler"])
         self.buffer.restore(saved.buffer, {one.problem_id: one for one in prompts}, self.profile.rl.samples)
         self.trainer.load_state(saved.trainer)
+        if self.watch is not None and state["watch"]:
+            self.watch.restore(state["watch"])
         torch.set_rng_state(torch.tensor(state["random"][self.ranks.rank], dtype=torch.uint8))
         if self.ranks.is_master:
             self.report.info(f"goes on after iteration {saved.iteration} of {self.profile.rl.iterations}")
@@ -258,14 +268,16 @@ class _Loop:
         self.progress.iteration = number
         with self.phases("hand_over"):
             gap = self._hand_over()
-        figures = self._figures(complete, growing, learned, gap, steps)
+        look = self._look(number, complete)
+        figures = self._figures(complete, growing, learned, gap, steps) | look.figures
         figures["seconds"] = time.monotonic() - began
-        self._save(complete, growing, learned, figures)
+        self._save(complete, growing, learned, figures, look)
         figures |= {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - worked}
         figures["seconds_checkpoint"] = self.phases.seconds["checkpoint"]
         if self.master is not None:
             self.progress.curves[-1] = self.progress.curves[-1] | figures  # another one: the first is being written
             self.master.tell(number, figures)
+            self._alarm(look)
 
     def _roll(self, number: int) -> tuple[list[Group], list[Group]]:
         """The groups that are complete now, with verdicts, and those that go on; all ranks' in one order."""
@@ -299,6 +311,24 @@ class _Loop:
             one for _, share in shares for one in share
         )
 
+    def _look(self, number: int, complete: list[Group]) -> Look:
+        """The watch's look at an iteration's responses; an empty one on other ranks, and where it is off."""
+        from kimi_pipeline.rl.records import watched
+        from kimi_pipeline.rl.reward_watch import Look
+
+        if self.watch is None:
+            return Look((), ())
+        with self.phases("watch"):
+            return self.watch.look(number, watched(complete, self.worker.response))
+
+    def _alarm(self, look: Look) -> None:
+        """Tell what the watch found. Raises UserError where that stops the run: its checkpoint is whole by then."""
+        for line in look.lines:
+            self.report.info(line)
+        if look.alarms and self.profile.rl.watch == "stop" and self.master is not None:
+            self.master.settle()
+            raise UserError(stopped(look.alarms[0].iteration, map(str, look.alarms)))
+
     def _hand_over(self) -> float:
         from kimi_pipeline.rl.handover import hand_over
 
@@ -323,7 +353,9 @@ class _Loop:
         figures["tokens_per_second"] = figures["tokens"] / max(slowest, 1e-9)
         return figures
 
-    def _save(self, complete: list[Group], growing: list[Group], learned: Learned, figures: dict[str, float]) -> None:
+    def _save(
+        self, complete: list[Group], growing: list[Group], learned: Learned, figures: dict[str, float], look: Look
+    ) -> None:
         """The rest of the iteration's checkpoint: what all ranks know the same is the master's to write."""
         import torch
 
@@ -343,8 +375,15 @@ class _Loop:
                 carrier=self.carrier.name,
                 response=self.worker.response,
             )
+            rows["reward_watch"] = look.rows(self.policy, self.spec["prompt_set"])
             self.progress.curves.append({"iteration": number} | figures)
-            state = {"curves": list(self.progress.curves), "sampler": self.sampler.state(), "random": random}
+            state = {
+                "curves": list(self.progress.curves),
+                "sampler": self.sampler.state(),
+                "random": random,
+                "watch": self.watch.state() if self.watch else None,
+                "alarms": [str(one) for one in look.alarms],
+            }
             self.master.checkpoint(number, state, self.buffer.to_table(), rows)
 
     # -- the end ------------------------------------------------------------------------------------------------
@@ -358,6 +397,14 @@ class _Loop:
             lambda folder: self.trainer.write(folder, weights), self.progress.curves, self.sampler.rates()
         )
         return result | {"seconds": time.monotonic() - began}
+
+
+def stopped(iteration: int, alarms: Iterable[str]) -> str:
+    """The line of a run that the watch over the reward has stopped."""
+    return (
+        f"rl: the reward seems to be hacked, stopped after iteration {iteration}: {'; '.join(alarms)}. "
+        "`kimi-pipeline watch` shows the responses; mend the reward, or go on with --set rl.watch=warn"
+    )
 
 
 def _sorted(groups: Any) -> list[Group]:

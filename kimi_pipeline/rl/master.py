@@ -33,7 +33,7 @@ from kimi_pipeline.training.tracking import Tracker
 
 KEPT_MOMENTS = "Adam's moments kept across iterations (rl.reset_optimizer = false)"
 LAST = 5  # iterations that the checkpoint's metrics average over
-RECORDED = (tables.SAMPLES, tables.ROLLOUTS, tables.SEGMENTS)
+RECORDED = (tables.SAMPLES, tables.ROLLOUTS, tables.SEGMENTS, tables.REWARD_WATCH)
 
 Curves = list[dict[str, float]]
 Rows = dict[str, list[dict[str, Any]]]
@@ -76,7 +76,7 @@ class Master:
         """Commit what checkpoints hold and the lake does not: the process was killed between the two."""
         sampled = SampleStore(self._lake).recorded("rollout", {self._policy})
         known: dict[str, set[tuple[Any, ...]]] = {tables.SAMPLES.name: {(name,) for name in sampled}}
-        for table in (tables.ROLLOUTS, tables.SEGMENTS):
+        for table in (tables.ROLLOUTS, tables.SEGMENTS, tables.REWARD_WATCH):
             where = [("policy", "=", self._policy)]
             rows = self._lake.read(table, columns=list(table.key), where=where).to_pylist()
             known[table.name] = {tuple(row[name] for name in table.key) for row in rows}

@@ -10,9 +10,25 @@ from typing import Any
 
 from kimi_pipeline.inference.request import Completion
 from kimi_pipeline.inference.store import sample_row
+from kimi_pipeline.rl.judging import as_response
 from kimi_pipeline.rl.learning import Learned
 from kimi_pipeline.rl.replay_buffer import segment_rows
+from kimi_pipeline.rl.reward_watch import Watched
 from kimi_pipeline.rl.trajectories import Group, GroupKey, Trajectory
+
+
+def watched(complete: Sequence[Group], response: Callable[[GroupKey, Trajectory], Completion]) -> list[Watched]:
+    """The responses of complete groups with their verdicts, as the watch over the reward sees them."""
+    found = []
+    for group in complete:
+        for trajectory in group.trajectories:
+            assert trajectory.verdict is not None
+            answer = response(group.key, trajectory)
+            said = as_response(answer)
+            found.append(
+                Watched(answer.request.sample_id, group.prompt.prompt, group.prompt.reference, said, trajectory.verdict)
+            )
+    return found
 
 
 def iteration_rows(

@@ -56,7 +56,7 @@ def _settings(context: Context) -> dict[str, Any]:
     # The version that was cut last is named by its data version upstream.
     held_back = {"prompt_set": chosen["digest"]} if cut and chosen["version"] != cut.outputs["version"] else {}
     return held_back | {
-        "rl": profile.rl.model_dump(),
+        "rl": profile.rl.course(),
         "dtype": profile.model.dtype,
         "template": profile.curation.template,
         "seed": profile.seed,

@@ -23,7 +23,7 @@ from kimi_pipeline.tables.curation import (
 from kimi_pipeline.tables.declare import Table
 from kimi_pipeline.tables.lineage import LEDGER, PROMOTIONS, PROMPT_SET, PROMPT_SET_VERSIONS, RESULTS, STAGES
 from kimi_pipeline.tables.nights import ESTIMATES, NIGHTS, VERSION_CHECKS
-from kimi_pipeline.tables.rl import ROLLOUTS, SEGMENTS, SUCCESS_RATES
+from kimi_pipeline.tables.rl import REWARD_WATCH, ROLLOUTS, SEGMENTS, SUCCESS_RATES
 from kimi_pipeline.tables.sampling import SAMPLES
 from kimi_pipeline.tables.testcases import (
     CODING_PROBLEMS,
@@ -58,6 +58,7 @@ __all__ = [
     "REFERENCE_CHECKS",
     "RESULTS",
     "REVIEW",
+    "REWARD_WATCH",
     "ROLLOUTS",
     "SAMPLES",
     "SEGMENTS",

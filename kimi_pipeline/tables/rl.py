@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from kimi_pipeline.tables.declare import table
+from kimi_pipeline.tables.declare import STRINGS, table
 
 ROLLOUTS = table(
     "rollouts",
@@ -51,6 +51,29 @@ SEGMENTS = table(
 )
 """Rollout segments: tokens, the sampler's log-probs (behaviour) and the trainer's under the sampling weights (reference).
 `prompt_ids` stand with a trajectory's first segment alone."""
+
+REWARD_WATCH = table(
+    "reward_watch",
+    "policy iteration signal",
+    [
+        ("policy", pa.string()),
+        ("prompt_set", pa.string()),
+        ("version", pa.int64()),
+        ("iteration", pa.int64()),
+        ("signal", pa.string()),
+        ("judge", pa.string()),
+        ("n", pa.int64()),
+        ("hits", pa.int64()),
+        ("share", pa.float64()),
+        ("baseline", pa.float64()),
+        ("threshold", pa.float64()),
+        ("alarm", pa.bool_()),
+        ("sample_ids", STRINGS),
+    ],
+    partition_by=("policy",),
+)
+"""Signals of reward hacking in an iteration: `hits` of `n` responses, against the share at the run's beginning. `sample_ids`
+name some of the hits; `judge` who was asked, empty for signals that need none."""
 
 SUCCESS_RATES = table(
     "success_rates",
