@@ -1,4 +1,4 @@
-"""Checks that block: where one fails, no stage after its asset runs, so that nothing is trained on a broken set.
+"""Checks: where one that blocks fails, no stage after its asset runs, so that nothing is trained on a broken set.
 
 Belongs here: invariants of stored tables, cheap enough for every run (SQL over the lake). Does not belong here: how
 good a result is (figures), or a stage's own gates (a stage that can't go on raises).
@@ -13,6 +13,7 @@ import dagster as dg
 
 from assets.work import refusals_as_failures, stage_context
 from kimi_pipeline import tables
+from kimi_pipeline.audit.reward_watch import with_responses
 from kimi_pipeline.curation.people import KEPT_BY_PEOPLE
 from kimi_pipeline.ledger import IN_FORCE, REFUSE
 from kimi_pipeline.profiles import Profile
@@ -20,6 +21,7 @@ from kimi_pipeline.stages import Context
 from resources import ComputeResource, LakeResource, ProfileResource
 
 EXAMPLES = 5
+EXCERPT = 80  # characters of a response
 
 IN_SET = """
     select * from prompt_set where prompt_set = $1
@@ -32,12 +34,14 @@ BAD_RATE = "pass_rate is not null and not (pass_rate between 0 and 1)"  # true o
 
 @dataclass(frozen=True)
 class Rule:
-    """An invariant of an asset: `offenders` lists what breaks it (in words), so none means that it holds."""
+    """An invariant of an asset: `offenders` lists what breaks it (in words), so none means that it holds. One that does not
+    block warns."""
 
     asset: str
     name: str
     description: str
     offenders: Callable[[Context], list[str]]
+    blocking: bool = True
 
 
 def _sql(query: str) -> Callable[[Context], list[str]]:
@@ -67,6 +71,28 @@ def _other_columns(context: Context) -> list[str]:
 def _empty_set(context: Context) -> list[str]:
     found = context.lake.rows(f"select count(*) as n from ({IN_SET})", [context.prompt_set])
     return [] if found[0]["n"] else ["no problem passed; `kimi-pipeline funnel` shows where they went"]
+
+
+POLICY = """
+    select json_extract_string(outputs, '$.policy') from stages where stage = 'rl_checkpoint' and partition = $1
+    order by created_at desc limit 1
+"""
+"""The run that the set's checkpoint came out of."""
+
+
+def _reward_alarms(context: Context) -> list[str]:
+    """The alarms of the run, the first of each signal, with responses that it speaks of."""
+    rows = context.lake.rows(
+        f"select * from reward_watch where alarm and policy = ({POLICY}) "
+        "qualify row_number() over (partition by signal order by iteration) = 1 order by iteration, signal",
+        [context.prompt_set],
+    )
+    found = []
+    for row in with_responses(context.lake, rows):
+        said = [" ".join((one["text"] or "").split())[:EXCERPT] for one in row["responses"]]
+        line = f"{row['signal']} in iteration {row['iteration']}: {row['hits']} of {row['n']} {row['means']}"
+        found.append(f"{line}: {' | '.join(said)}".replace("`", "'"))
+    return found
 
 
 RULES = (
@@ -124,6 +150,13 @@ RULES = (
             f"anti join {KEPT_BY_PEOPLE} using (problem_id)"
         ),
     ),
+    Rule(
+        "rl_checkpoint",
+        "reward_not_hacked",
+        "The watch over the reward raised no alarm in this run (rl.watch = stop would have ended it)",
+        _reward_alarms,
+        blocking=False,
+    ),
 )
 
 
@@ -134,7 +167,7 @@ def lineage_checks(stages: Iterable[str], defaults: Profile) -> list[dg.AssetChe
 
 
 def _check(rule: Rule, defaults: Profile) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=rule.asset, name=rule.name, description=rule.description, blocking=True)
+    @dg.asset_check(asset=rule.asset, name=rule.name, description=rule.description, blocking=rule.blocking)
     def check(
         context: dg.AssetCheckExecutionContext, profile: ProfileResource, lake: LakeResource, compute: ComputeResource
     ) -> dg.AssetCheckResult:
@@ -156,7 +189,7 @@ def _result(rule: Rule, context: Context, offenders: list[str]) -> dg.AssetCheck
         description += f"; not so: {', '.join(examples)}{more}"
     return dg.AssetCheckResult(
         passed=not offenders,
-        severity=dg.AssetCheckSeverity.ERROR,  # anything milder would not block
+        severity=dg.AssetCheckSeverity.ERROR if rule.blocking else dg.AssetCheckSeverity.WARN,  # only an error blocks
         description=description,
         metadata=metadata,
     )

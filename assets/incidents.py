@@ -76,7 +76,7 @@ def _failed_steps(instance: dg.DagsterInstance, run_id: str) -> list[str]:
 
 
 def blocked_checks(instance: dg.DagsterInstance) -> Iterator[Incident]:
-    """Blocking checks whose newest evaluation did not pass."""
+    """Checks whose newest evaluation did not pass; most of them block."""
     for rule in RULES:
         key = dg.AssetCheckKey(dg.AssetKey(rule.asset), rule.name)
         record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).get(key)
@@ -85,7 +85,7 @@ def blocked_checks(instance: dg.DagsterInstance) -> Iterator[Incident]:
         if isinstance(evaluation, dg.AssetCheckEvaluation) and not evaluation.passed:
             yield Incident(
                 f"check:{rule.asset}:{rule.name}",
-                f"check {rule.name} of {rule.asset} blocks",
+                f"check {rule.name} of {rule.asset} {'blocks' if rule.blocking else 'warns'}",
                 evaluation.description or rule.description,
                 f"assets/{rule.asset}?view=checks",
             )

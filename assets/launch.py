@@ -110,12 +110,13 @@ def with_upstream(names: Iterable[str], lineage: Mapping[str, Stage]) -> list[st
 
 def exit_code(result: dg.ExecuteInProcessResult) -> int:
     """Say why a run failed, if it did, and give the exit code."""
+    kind = "check warns" if result.success else "check failed"
+    for check in result.get_asset_check_evaluations():
+        if not check.passed:
+            print(f"{kind}: {check.asset_key.to_user_string()}: {check.description}", file=sys.stderr)
     if result.success:
         return OK
     code = FAILED
-    for check in result.get_asset_check_evaluations():
-        if not check.passed:
-            print(f"check failed: {check.asset_key.to_user_string()}: {check.description}", file=sys.stderr)
     for event in result.get_step_failure_events():
         failure = event.step_failure_data
         if failure.error_source is not None and failure.error_source.name == "INTERRUPT":

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from kimi_pipeline.audit.diff import CAUSES, diff
 from kimi_pipeline.audit.funnel import funnel
+from kimi_pipeline.audit.reward_watch import alarms_of_version
 from kimi_pipeline.audit.sets import named_version, versions
 from kimi_pipeline.intervals import wilson
 from kimi_pipeline.lake import Lake
@@ -87,7 +88,7 @@ def report(lake: Lake, name: str) -> dict[str, Any]:
     """Everything the page of SET@VERSION shows.
 
     `{"version", "set", "size", "created", "digest", "current", "funnel", "rates", "domains", "guesses", "drift",
-    "reasons", "licences", "problems", "thresholds", "checkpoint"}`. Raises UserError for an unknown version.
+    "reasons", "licences", "reward_alarms", "problems", "thresholds", "checkpoint"}`. Raises UserError for an unknown version.
     """
     found = named_version(lake, name)
     version = f"{found['set']}@{found['version']}"
@@ -109,6 +110,7 @@ def report(lake: Lake, name: str) -> dict[str, Any]:
         "drift": drift,
         "reasons": _reasons(stages),
         "licences": lake.rows(LICENCES, _used(LICENCES, asked)),
+        "reward_alarms": alarms_of_version(lake, found["set"], found["version"]),
         "problems": _problems(lake, found, asked, drift),
         "thresholds": {side: found["recipe"][side] for side in ("min_pass_rate", "max_pass_rate")},
         "checkpoint": found["checkpoint"],

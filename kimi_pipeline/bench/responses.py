@@ -78,6 +78,8 @@ def draw(folder: Path, problems: int) -> None:
     from kimi_pipeline.inference.vllm_carrier import VllmCarrier
     from kimi_pipeline.profiles.sections import Inference
 
+    # Sixteen problems at a time, and a cache that holds them all: what is preempted would be computed again.
+    engine = Inference(max_num_seqs=16 * SAMPLES, kv_cache_gib=3)
     asked = questions(problems)
     path = folder / f"responses-{problems}.jsonl"
     part = path.with_suffix(".part")
@@ -91,9 +93,7 @@ def draw(folder: Path, problems: int) -> None:
         for index in range(SAMPLES)
     ]  # fmt: skip
     if requests:
-        carrier = VllmCarrier(
-            folder / "SmolLM2-135M-Instruct", Inference(), window=WINDOW, dtype="bfloat16", logprobs=False
-        )
+        carrier = VllmCarrier(folder / "SmolLM2-135M-Instruct", engine, window=WINDOW, dtype="bfloat16", logprobs=False)
         texts: dict[int, list[str]] = {int(request.problem_id): [] for request in requests}
         with part.open("a") as kept:
             for completion in carrier.generate(requests):

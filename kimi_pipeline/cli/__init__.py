@@ -9,6 +9,7 @@ or input, with one line that says what to do). Does not belong here: what a comm
     sources.py   sources check                              benches.py    bench NAME
     deciding.py  decide, withdraw
     nights.py    reestimate, nights, drift                 samples.py    samples import
+    watching.py  watch
 
 Modules are imported inside commands: `explain` and `funnel` must answer at once, and load neither Dagster nor torch.
 """
@@ -26,6 +27,7 @@ from kimi_pipeline.cli import (  # each adds its commands to the door
     samples,
     sources,
     tracing,
+    watching,
 )
 from kimi_pipeline.cli.door import main
 
@@ -41,4 +43,5 @@ __all__ = [
     "samples",
     "sources",
     "tracing",
+    "watching",
 ]

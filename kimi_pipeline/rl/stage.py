@@ -106,7 +106,12 @@ def train_rl(context: Context) -> Outcome:
     return Outcome(
         data_version=checkpoint.digest,
         figures={name: round(value, 4) for name, value in checkpoint.metrics.items()},
-        outputs={"digest": checkpoint.digest, "folder": str(checkpoint.folder), "note": checkpoint.note},
+        outputs={
+            "digest": checkpoint.digest,
+            "folder": str(checkpoint.folder),
+            "note": checkpoint.note,
+            "policy": made["policy"],
+        },
         plots=_plots(history, Path(context.home.reports), context.prompt_set),
         preview=history[:: max(1, len(history) // 10)],
     )
@@ -123,6 +128,7 @@ def _plots(history: list[dict[str, float]], folder: Path, prompt_set: str) -> di
         "pass_rate": ("Pass rate by domain and difficulty", "pass rate", ["pass_rate", *labels]),
         "tokens_mean": ("Mean length of a response", "tokens", ["tokens_mean"]),
         "phases": ("Where an iteration's time goes", "seconds", phases),
+        "watch": ("Signals of reward hacking", "share of responses", [n for n in names if n.startswith("watch_")]),
         "staleness": ("Age of trained segments", "iterations", ["staleness"]),
     }
     plots = {}

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from kimi_pipeline import tables
 from kimi_pipeline.audit.report import report
 from kimi_pipeline.audit.report_page import write_report
+from kimi_pipeline.audit.reward_watch import watched
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.lake import Lake
 from tests.audit.small import rows, small, steady, write
 from tests.conftest import missing
 from tests.curation.conftest import Curation
@@ -27,7 +30,11 @@ def page(curation: Callable[..., Curation], tmp_path: Path) -> Path:
     run.run()
     small(curation, sources, steady, "newer", curation__max_size=7).run()
     lake = run.context.lake
+    alarmed(lake)
     found = report(lake, "smoke@2")
+    assert [(row["signal"], row["iteration"], row["looks"]) for row in found["reward_alarms"]] == [
+        ("unverifiable", 3, 2)
+    ]
     assert found["size"] == 7 == sum(row["problems"] for row in found["domains"])
     assert sum(row["members"] for row in found["rates"]) == 7
     assert sum(row["problems"] for row in found["rates"]) == 13
@@ -37,6 +44,39 @@ def page(curation: Callable[..., Curation], tmp_path: Path) -> Path:
     with pytest.raises(UserError, match="smoke@2"):
         report(lake, "smoke@7")
     return write_report(lake, "smoke@2", tmp_path / "pages")
+
+
+def alarmed(lake: Lake) -> None:
+    """RL on smoke@2 whose reward seems to be hacked, in iterations 3 and 4."""
+    stamp = {"run_id": "r", "reason": "a run"}
+    row = {"policy": "policy", "prompt_set": "smoke", "version": 2, "signal": "unverifiable", "judge": "", "n": 64}
+    rows = [
+        row | {"iteration": at, "hits": 20, "share": 0.3, "baseline": 0.0, "threshold": 0.1, "alarm": at > 2}
+        for at in (2, 3, 4)
+    ]
+    lake.append(tables.REWARD_WATCH, [one | {"sample_ids": ["bomb"]} for one in rows], **stamp)
+    sample = {
+        "sample_id": "bomb",
+        "problem_id": "p",
+        "purpose": "rollout",
+        "text": HOSTILE,
+        "reward": 1.0,
+        "status": "?",
+    }
+    lake.append(tables.SAMPLES, [sample], **stamp)
+
+
+def test_alarms_of_the_reward_watch_are_read_with_their_responses(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    with pytest.raises(UserError, match="no RL run was watched yet"):
+        watched(lake)
+    alarmed(lake)
+    rows = watched(lake)
+    assert [row["iteration"] for row in rows] == [3, 4] and rows == watched(lake, policy="pol")
+    assert [one["text"] for one in rows[0]["responses"]] == [HOSTILE] and "beyond the verifier" in rows[0]["means"]
+    assert [row["alarm"] for row in watched(lake, everything=True)] == [False, True, True]
+    with pytest.raises(UserError, match="policy 'x' is none or several"):
+        watched(lake, policy="x")
 
 
 @pytest.fixture

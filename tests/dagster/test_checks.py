@@ -137,5 +137,33 @@ def test_a_refusal_in_force_blocks(materialise: Materialise, decisions: list[Dec
     assert result.success is not fails
 
 
+def test_a_hacked_reward_warns_with_its_responses_and_stops_nothing(
+    materialise: Materialise, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def compute(context: Context) -> Outcome:
+        told = {"prompt_set": "smoke", "version": 1, "judge": "", "n": 64, "share": 0.5, "threshold": 0.1}
+        rows = [
+            told
+            | {"policy": policy, "iteration": 4, "signal": signal, "hits": 32, "alarm": alarm, "sample_ids": ["s1"]}
+            for policy, signal, alarm in (
+                ("mine", "several_answers", True),
+                ("mine", "unverifiable", False),
+                ("another", "no_reasoning", True),
+            )
+        ]
+        context.lake.append(tables.REWARD_WATCH, rows, **STAMP)
+        said = {"sample_id": "s1", "problem_id": "p1", "purpose": "rollout", "text": "perhaps `1`,\nperhaps 2"}
+        context.lake.append(tables.SAMPLES, [said], **STAMP)
+        return Outcome("checkpoint-2", outputs={"policy": "mine"})
+
+    result = materialise(with_compute("rl_checkpoint", compute))
+    assert result.success and failed(result) == ["reward_not_hacked"] and exit_code(result) == 0
+    (check,) = [one for one in result.get_asset_check_evaluations() if not one.passed]
+    assert check.severity.value == "WARN" and check.metadata["offenders"].value == 1
+    line = "several_answers in iteration 4: 32 of 64 responses state several answers: perhaps '1', perhaps 2"
+    assert check.description is not None and check.description.endswith(line)
+    assert capsys.readouterr().err.startswith("check warns: rl_checkpoint: The watch over the reward")
+
+
 def test_corpus_fake_is_what_the_checks_expect(materialise: Materialise) -> None:
     assert failed(materialise(with_compute("corpus", corpus), ["corpus"], None)) == []

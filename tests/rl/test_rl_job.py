@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from kimi_pipeline.checkpoints import find_checkpoint
+from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.jobs import Report
 from kimi_pipeline.lake import Lake
-from kimi_pipeline.profiles import load_profile
+from kimi_pipeline.profiles import Profile, load_profile
+from kimi_pipeline.rl.recovery import Recovery
 from tests.conftest import require
 from tests.training.conftest import LEARNS, run_job, toy_prompt, write_rows
 
@@ -88,6 +90,40 @@ def test_every_rollout_is_committed_with_its_iteration_and_seed(job_home: Home, 
     for iteration, mean in means.items():
         rewards = [row["reward"] for row in rows if row["iteration"] == iteration]
         assert sum(rewards) / len(rewards) == pytest.approx(mean)
+
+
+def test_the_watch_looks_at_every_iteration_and_shows_what_it_suspects(job_home: Home, one_rank: Any) -> None:
+    """The toy policy answers with a word or two of reasoning at most: from the beginning, so the limit alarms."""
+    result, output = one_rank
+    rows = Lake(job_home.lake).rows(
+        "select * from reward_watch where policy = ? order by iteration", [result["policy"]]
+    )
+    assert {row["iteration"] for row in rows} == {1, 2, 3} and {row["alarm"] for row in rows} == {True, False}
+    samples = {row["sample_id"]: row for row in rollouts_of(job_home, result["policy"])}
+    for row in rows:
+        assert row["hits"] <= row["n"] <= 64 and (row["prompt_set"], row["version"]) == ("toy", 3)
+        assert all(samples[name]["iteration"] == row["iteration"] for name in row["sample_ids"])
+        assert row["alarm"] == (row["signal"] == "no_reasoning")
+    told = [row["share"] for row in rows if row["signal"] == "no_reasoning"]
+    assert told == [point["watch_no_reasoning"] for point in result["curves"]]
+    assert "reward watch, iteration 1: no_reasoning" in output and rows[0]["sample_ids"][0][:12] in output
+
+
+def test_a_watch_that_stops_leaves_the_iteration_to_go_on_from(job_home: Home, sft_job: Any) -> None:
+    from kimi_pipeline.rl import loop
+
+    spec = spec_of(job_home, sft_job, rl__watch="stop", rl__tau=0.31)
+    code, result, output = run_job(job_home.jobs, "kimi_pipeline.rl.loop", spec)
+    assert code == 2 and result is not None, output
+    refused = result["user_error"]
+    assert "stopped after iteration 1: no_reasoning" in refused and "--set rl.watch=warn" in refused
+    with pytest.raises(UserError) as again:  # at once: no engine is started
+        loop.run(spec, Report("rl"))
+    assert str(again.value) == refused
+    warned = spec_of(job_home, sft_job, rl__watch="warn", rl__tau=0.31)
+    course = loop.course_of(warned, Profile.model_validate(warned["profile"]))
+    saved = Recovery(job_home.root / "rl" / digest(course)[:16]).saved()
+    assert [one.iteration for one in saved] == [1]  # what `warn` goes on from
 
 
 def test_another_version_of_equal_contents_goes_on_and_commits_nothing_twice(
