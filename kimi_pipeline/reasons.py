@@ -71,6 +71,7 @@ class Reason(StrEnum):
     LOW_CONFIDENCE = "low_confidence"
     UNKNOWN_LABEL = "unknown_label"
     UNASKED = "unasked"
+    SPOT_CHECK = "spot_check"
     # samples made elsewhere
     UNKNOWN_PROBLEM = "unknown_problem"
     NO_RESPONSE = "no_response"
@@ -179,6 +180,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.LOW_CONFIDENCE: "the rule or model is not sure enough: a person decides",
     Reason.UNKNOWN_LABEL: "the source names a subject that the taxonomy does not have",
     Reason.UNASKED: "a person decided without being asked",
+    Reason.SPOT_CHECK: "drawn to see how often a judge is right",
     Reason.UNKNOWN_PROBLEM: "no problem of the lake has the row's id, or its prompt",
     Reason.NO_RESPONSE: "the row holds no response where its format has one",
     Reason.NEVER_SAMPLED: "no answer of the prompt has been counted yet",

@@ -9,7 +9,7 @@ or input, with one line that says what to do). Does not belong here: what a comm
     sources.py   sources check                              benches.py    bench NAME
     deciding.py  decide, withdraw
     nights.py    reestimate, nights, drift                 samples.py    samples import
-    watching.py  watch
+    watching.py  watch                                     spot_checking.py  spot-check
 
 Modules are imported inside commands: `explain` and `funnel` must answer at once, and load neither Dagster nor torch.
 """
@@ -26,6 +26,7 @@ from kimi_pipeline.cli import (  # each adds its commands to the door
     running,
     samples,
     sources,
+    spot_checking,
     tracing,
     watching,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "running",
     "samples",
     "sources",
+    "spot_checking",
     "tracing",
     "watching",
 ]

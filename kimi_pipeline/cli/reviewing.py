@@ -11,7 +11,7 @@ import click
 
 from kimi_pipeline.cli.door import as_json, emit, main, open_lake, show
 
-QUESTION = click.option("--question", help="One kind of question alone: tag, membership, suspect_reference")
+QUESTION = click.option("--question", help="One kind of question alone: tag, membership, suspect_reference, judgement")
 
 
 @main.group()

@@ -38,6 +38,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "segments": ("prompt_ids", "response_ids", "behaviour_log_probs", "reference_log_probs"),
     "reference_checks": ("evidence",),
     "review": ("proposed", "evidence"),
+    "spot_checks": ("reference", "response"),
     "coding_problems": ("name", "title", "statement", "submissions", "generator", "validator"),
     "test_case_generators": ("program", "response"),
     "test_cases": ("input", "detail"),

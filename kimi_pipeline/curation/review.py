@@ -23,8 +23,12 @@ from kimi_pipeline.tables import REVIEW
 WAITING, WITHDRAWN, DECIDED = "waiting", "withdrawn", "decided"
 
 MEMBERSHIP, TAG, REFERENCE = "membership", "tag", "suspect_reference"
+JUDGEMENT = "judgement"
 KEEP, BAN, LIFT = "keep", "ban", "lift"
 """Decisions on membership: in whatever rules say, out whatever they say, and the rules' again."""
+
+CORRECT, WRONG, UNCLEAR = "correct", "wrong", "unclear"
+"""Decisions on a judgement: what the person says of the response that is shown."""
 
 NEWEST = f"""
     with last as (
@@ -64,10 +68,17 @@ def _membership(decision: str) -> str | None:
     return "must be keep (in, whatever rules say), ban (out) or lift (the rules decide again)"
 
 
+def _judgement(decision: str) -> str | None:
+    if decision in (CORRECT, WRONG, UNCLEAR):
+        return None
+    return "must be correct (the response gives the reference's answer), wrong or unclear"
+
+
 QUESTIONS: dict[str, Callable[[str], str | None]] = {
     TAG: _tag,
     MEMBERSHIP: _membership,
     REFERENCE: _reference,
+    JUDGEMENT: _judgement,
 }
 """Each question with the check of a decision: None where it is well formed, else what is wrong with it."""
 
@@ -174,17 +185,20 @@ def decided_digest(found: Iterable[Decided]) -> str:
 
 
 def waiting(lake: Lake, question: str | None = None) -> list[dict[str, Any]]:
-    """Questions that wait, with prompt and answer of their problem (null where the problem has gone), oldest first."""
+    """Questions that wait, with prompt and answer of their problem (null where the problem has gone), oldest first, and
+    the response that a question about a judgement is about."""
     return listed(lake, question, state=WAITING)
 
 
 def listed(lake: Lake, question: str | None = None, state: str | None = None) -> list[dict[str, Any]]:
-    """Questions in any state or in one, with prompt and answer of their problem, oldest first."""
+    """Questions in any state or in one, as `waiting` has them."""
     return lake.rows(
         f"""
-        select r.*, p.prompt, p.answer from ({newest()}) r
+        select r.*, p.prompt, p.answer, c.response from ({newest()}) r
         left join (select problem_id, any_value(prompt) prompt, any_value(answer) answer from problems group by 1) p
             using (problem_id)
+        left join (select spot_check_id, any_value(response) response from spot_checks group by 1) c
+            on r.question = '{JUDGEMENT}' and c.spot_check_id = json_extract_string(r.evidence, '$.spot_check_id')
         where (? is null or question = ?) and (? is null or state = ?)
         order by r.created_at, question, problem_id
         """,

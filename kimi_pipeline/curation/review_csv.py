@@ -17,7 +17,7 @@ from kimi_pipeline.curation.review import QUESTIONS, Decided, decide, listed, wa
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake
 
-ASKED = ("problem_id", "question", "stage", "reason_code", "proposed", "evidence", "prompt", "answer")
+ASKED = ("problem_id", "question", "stage", "reason_code", "proposed", "evidence", "prompt", "answer", "response")
 ANSWERED = ("decision", "decided_by", "reason", "until")
 NEEDED = ("problem_id", "question", "decision", "decided_by")
 LARGEST_CELL = 2**27

@@ -25,6 +25,7 @@ from kimi_pipeline.tables.lineage import LEDGER, PROMOTIONS, PROMPT_SET, PROMPT_
 from kimi_pipeline.tables.nights import ESTIMATES, NIGHTS, VERSION_CHECKS
 from kimi_pipeline.tables.rl import REWARD_WATCH, ROLLOUTS, SEGMENTS, SUCCESS_RATES
 from kimi_pipeline.tables.sampling import SAMPLES
+from kimi_pipeline.tables.spot_checks import SPOT_CHECKS
 from kimi_pipeline.tables.testcases import (
     CODING_PROBLEMS,
     MUTANTS,
@@ -63,6 +64,7 @@ __all__ = [
     "SAMPLES",
     "SEGMENTS",
     "SOURCE_READS",
+    "SPOT_CHECKS",
     "STAGES",
     "SUBMISSION_RUNS",
     "SUCCESS_RATES",

@@ -1,0 +1,123 @@
+"""Spot checks: a blind, seeded, stratified sample of judgements; a person's file makes the figures."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kimi_pipeline import tables
+from kimi_pipeline.audit.spot_check import Judgement, draw, made_answer, put_to_people, report
+from kimi_pipeline.curation.review_csv import export, load
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.lake import Lake
+from kimi_pipeline.rewards.math_rules import same_answer
+
+STAMP = {"run_id": "r", "reason": "test"}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """Sixty problems of two kinds, two judged samples each. The verifier is wrong on every tenth problem."""
+    lake = Lake(tmp_path / "lake")
+    problems, samples = [], []
+    for number in range(60):
+        kind, answer = ("rational", f"\\frac{{{number + 1}}}{{77}}") if number % 3 == 0 else ("integer", str(number))
+        name = f"p{number:02d}"
+        problems.append(
+            {"source": "s", "source_row": name, "problem_id": name, "prompt": f"q{number}", "answer": answer}
+            | {"answer_kind": kind}
+        )
+        for index in range(2):
+            right = (number + index) % 2 == 0
+            judged = right if number % 10 else not right
+            samples.append(
+                {"sample_id": f"{name}-{index}", "problem_id": name, "purpose": "difficulty", "rule_version": "v1"}
+                | {"text": f"So {'right' if right else 'not'}", "status": "correct" if judged else "wrong"}
+            )
+    lake.append(tables.PROBLEMS, problems, **STAMP)
+    lake.append(tables.SAMPLES, samples, **STAMP)
+    return lake
+
+
+def answered(path: Path, decide: Any) -> int:
+    """Fill in a file as a person would, who knows of the response what its text says; returns how many rows."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert row["question"] == "judgement" and row["proposed"] == "" and "v1" not in row["evidence"]  # blind
+        row["decision"], row["decided_by"] = decide(row), "ada"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return len(rows)
+
+
+def test_construction_speaks_until_a_persons_file_is_merged(lake: Lake, tmp_path: Path) -> None:
+    assert report(lake) == []
+    done = put_to_people(lake, 20, 0, run_id="r")
+    assert done == {"drawn": 40, "asked": 40}
+    assert put_to_people(lake, 20, 0, run_id="r") == {"drawn": 40, "asked": 0}  # the same seed, the same sample
+    (made,) = report(lake)
+    assert (made["judge"], made["truth"], made["right"], made["n"], made["waiting"]) == (
+        "verifier", "construction", 20, 20, 20
+    )  # fmt: skip
+    assert 0.8 < made["low"] < made["accuracy"] == 1.0 and made["reported"] is None
+
+    path = tmp_path / "review.csv"
+    assert export(lake, path, "judgement") == 40
+
+    def decide(row: dict[str, str]) -> str:
+        if row["response"].startswith("After working"):
+            return ""  # left for later
+        return "unclear" if row["problem_id"] == first else "correct" if "right" in row["response"] else "wrong"
+
+    first = min(
+        row["problem_id"] for row in lake.rows("select problem_id from spot_checks where sample_id is not null")
+    )
+    assert answered(path, decide) == 40
+    assert load(lake, path, run_id="r")["decided"] == 20
+    by_truth = {row["truth"]: row for row in report(lake)}
+    people = by_truth["people"]
+    drawn = lake.rows("select problem_id, answer_kind from spot_checks where sample_id is not null")
+    told = [row for row in drawn if row["problem_id"] != first]
+    wrong = sum(int(row["problem_id"][1:]) % 10 == 0 for row in told)
+    assert (people["n"], people["right"], people["unclear"], people["waiting"]) == (19, 19 - wrong, 1, 0)
+    assert people["low"] < people["accuracy"] < 1 or not wrong
+    assert by_truth["construction"]["n"] == 20
+    assert sum(int(part.split("/")[1]) for part in people["by_kind"].values()) == 19
+
+
+def test_another_seed_asks_about_other_problems_until_there_are_none(lake: Lake) -> None:
+    put_to_people(lake, 20, 0, run_id="r")
+    assert put_to_people(lake, 20, 1, run_id="r")["asked"] == 20
+    found = lake.rows("select problem_id from spot_checks")
+    assert len(found) == 60 == len({row["problem_id"] for row in found})
+    with pytest.raises(UserError, match="nothing to check"):
+        put_to_people(lake, 20, 2, run_id="r")
+
+
+def test_a_draw_is_in_proportion_to_kinds_and_takes_no_problem_twice() -> None:
+    def judged(judge: str, number: int, kind: str) -> Judgement:
+        return Judgement(judge, "v", f"p{number}", None, kind, "1", "text", True)
+
+    first = [judged("a", n, "integer" if n % 4 else "real") for n in range(100)]
+    second = [judged("b", n, "text") for n in range(0, 100, 2)]
+    drawn = draw([first, second], 20, ["p1"])
+    assert Counter((one.judge, one.answer_kind) for one in drawn) == {
+        ("a", "integer"): 15, ("a", "real"): 5, ("b", "text"): 20
+    }  # fmt: skip
+    assert len({one.problem_id for one in drawn}) == 40 and "p1" not in {one.problem_id for one in drawn}
+
+
+@pytest.mark.parametrize("reference", ["12", "-3", "1204", "\\frac{3}{4}", "x^2+1"])
+def test_made_answers_are_what_they_are_said_to_be(reference: str) -> None:
+    rng = random.Random(0)
+    found = {made_answer(reference, rng) for _ in range(40)}
+    assert {right for _, right in found} == ({True} if "x" in reference else {True, False})
+    assert all(same_answer(reference, answer) is right for answer, right in found)
