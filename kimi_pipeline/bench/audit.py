@@ -56,7 +56,9 @@ SAMPLES = f"""
     from (select problem_id, $purpose as purpose, i, {{right}} as right_one
           from (select problem_id from {FIT}) f left join (select problem_id, correct from difficulty) d using (problem_id)
           cross join range($count) r(i))
+    order by problem_id, sample_index
 """
+"""In the order in which the sampling job asks: problem after problem."""
 RIGHT = {
     "difficulty": "i < coalesce(correct, 0)",
     "guess": "i = 2 and hash('guess' || problem_id) % 20 = 0",

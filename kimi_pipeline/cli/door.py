@@ -71,8 +71,10 @@ def _cell(value: Any) -> str:
 
 
 def emit(value: Any, as_json: bool, people: Callable[[], None]) -> None:
+    """One value as JSON (indented for a person's eyes, which is slow for long lists), or as people read it."""
     if as_json:
-        click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+        indent = 2 if sys.stdout.isatty() else None
+        click.echo(json.dumps(value, indent=indent, default=str, ensure_ascii=False))
     else:
         people()
 

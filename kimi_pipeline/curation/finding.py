@@ -6,17 +6,22 @@ Belongs here: the search and its refusals. Does not belong here: what is told of
 from __future__ import annotations
 
 import difflib
+import re
 
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Lake
+from kimi_pipeline.lake import Readable
+
+WHOLE_ID = re.compile("[0-9a-f]{32}")
 
 
-def find(lake: Lake, query: str) -> str:
+def find(lake: Readable, query: str) -> str:
     """The id that `query` means: an id, the beginning of one, `source:row`, or a piece of the text. A problem whose row has
     gone is found by its id where a set once held it, or its text was erased.
 
     Raises UserError where nothing or more than one problem matches, naming the nearest.
     """
+    if WHOLE_ID.fullmatch(query) and _is_known(lake, query):  # no need to look through every text
+        return query
     rows = lake.rows(
         """
         select distinct problem_id, left(prompt, 60) as prompt from problems
@@ -41,3 +46,11 @@ def find(lake: Lake, query: str) -> str:
     near = difflib.get_close_matches(query, known[:20_000], n=3, cutoff=0.3)
     hint = f"; nearest: {', '.join(n[:12] for n in near)}" if near else ""
     raise UserError(f"no problem matches {query!r}{hint}")
+
+
+def _is_known(lake: Readable, problem_id: str) -> bool:
+    """Whether the corpus, a set or the list of erased problems holds this id."""
+    return any(
+        lake.rows(f"select 1 from {table} where problem_id = ? limit 1", [problem_id])
+        for table in ("problems", "prompt_set", "erasures")
+    )
