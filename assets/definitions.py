@@ -15,6 +15,7 @@ from assets.checks import lineage_checks
 from assets.factory import stage_asset
 from assets.incidents import incident_sensor
 from assets.jobs import lineage_jobs
+from assets.maintenance import maintenance_job, maintenance_schedule
 from assets.nights import night_assets, night_job, night_schedule
 from assets.partitions import by_prompt_set, prompt_sets
 from kimi_pipeline.stages import Stage
@@ -47,13 +48,13 @@ def build_defs(
         lineage = STAGES
     partitions = by_prompt_set(prompt_sets(resources["lake"].home()) if sets is None else sets)
     defaults = resources["profile"].load()
-    night = night_job()
+    night, maintenance = night_job(), maintenance_job(defaults)
     stages = [stage_asset(stage, lineage, partitions, defaults) for stage in lineage.values()]
     return dg.Definitions(
         assets=[*stages, *night_assets(lineage, defaults)],
         asset_checks=lineage_checks(lineage, defaults),
-        jobs=[*lineage_jobs(lineage.values()), night],
-        schedules=[night_schedule(night, defaults.nights)],
+        jobs=[*lineage_jobs(lineage.values()), night, maintenance],
+        schedules=[night_schedule(night, defaults.nights), maintenance_schedule(maintenance, defaults)],
         sensors=[incident_sensor(defaults, resources["lake"]), automation_sensor(lineage)],
         resources=resources,
         # Assets do no heavy work themselves (jobs do), so a process a step would cost more than the steps.

@@ -4,6 +4,7 @@ The map, from the door down; a module imports only from what stands below it:
 
     cli            the terminal's door
     audit          why a problem is in a set, and what follows from it: explain, diff, rebuild, report, ...
+    maintenance    what lies on the disk, what may go, older schemas brought up to date
     nights         stale estimates asked again, new versions compared, promoted or blocked
     lineage        the list of stages, in order
     evaluation     checkpoints on held-out problems [3]

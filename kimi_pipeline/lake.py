@@ -8,27 +8,50 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import json
+import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import duckdb
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import (
+    BloomFilterProperties,
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from kimi_pipeline import database
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError, says
 from kimi_pipeline.tables import TABLES, Table
+from kimi_pipeline.tables.changes import columns_since
 from kimi_pipeline.tables.declare import sql_type
 
+log = logging.getLogger("kimi_pipeline")
 SCHEMA_VERSION = "schema version {}"  # kept as the table's description
+SCHEMA_OF = re.compile(r"schema version (\d+)")
+Compression = Literal["SNAPPY", "ZSTD"]
 BATCH_ROWS = 20_000  # of a streamed result
 APPEND_TRIES = 20  # appends to one table never conflict in Delta; the tries cover a racing creation of it
+GROUP_ROWS = 32_768  # of a row group: what is read at least where one problem is asked for
+FALSE_HITS = 0.05  # of the Bloom filters; 30 KB a row group
+LOOKED_UP = "problem_id"  # the column by which one problem is found among millions of rows
+COMPACTED_BYTES = 16 * 2**20  # of a file that compaction makes, about
+KEEP_LOG = PostCommitHookProperties(cleanup_expired_logs=False)
+"""Delta would forget versions of more than a month ago; manifests name them for good."""
+CLOCK = ".clock"  # the newest stamp
+JUMP = timedelta(minutes=1)  # a clock that is further behind is worth a line
 Parameters = Sequence[Any] | dict[str, Any]  # of a query: in the order of its `?`, or by the names after its `$`
 
 
@@ -49,7 +72,8 @@ class Lake:
         return DeltaTable.is_deltatable(self.path(table))
 
     def delta(self, table: Table, version: int | None = None) -> DeltaTable:
-        """The Delta table. Raises UserError for an unknown version or a table written under another schema version."""
+        """The Delta table. Raises UserError for an unknown version or a table written under another schema version (an old
+        version of a table that has been migrated since is read as it is)."""
         try:
             delta = DeltaTable(self.path(table), version=version)
         except TableNotFoundError:
@@ -58,13 +82,23 @@ class Lake:
             if version is None:
                 raise
             raise UserError(f"table {table.name} has no version {version}") from error
-        found = delta.metadata().description
-        if found != SCHEMA_VERSION.format(table.version):
-            raise UserError(
-                f"table {table.name} was written under {found}, this release has {SCHEMA_VERSION.format(table.version)}: "
-                f"use the matching release or a new KIMI_HOME"
-            )
-        return delta
+        found = _schema_of(delta)
+        if found == table.version or (version is not None and columns_since(table, found) is not None):
+            return delta
+        way = "the matching release or a new KIMI_HOME"
+        if columns_since(table, found) is not None:
+            way = "`kimi-pipeline migrate`, which brings it up to date"
+        raise UserError(
+            f"table {table.name} was written under schema version {found}, this release has {table.version}: use {way}"
+        )
+
+    def schema_version(self, table: Table) -> int:
+        """The schema version that the table as it is now was written under."""
+        return _schema_of(DeltaTable(self.path(table)))
+
+    def files(self, table: Table, version: int | None = None) -> list[str]:
+        """The paths of the data files of a version."""
+        return self.delta(table, version).file_uris()
 
     def version(self, table: Table) -> int | None:
         """The newest version, or None where nothing was written yet."""
@@ -123,6 +157,8 @@ class Lake:
                     source_alias="source",
                     target_alias="target",
                     commit_properties=self._properties(table, run_id, reason),
+                    post_commithook_properties=KEEP_LOG,
+                    writer_properties=layout(table, None),
                 )
                 .when_matched_update_all()
                 .when_not_matched_insert_all()
@@ -197,6 +233,8 @@ class Lake:
                         description=SCHEMA_VERSION.format(table.version),
                         configuration={"delta.appendOnly": "true"} if table.append_only else None,
                         commit_properties=self._properties(table, run_id, reason),
+                        post_commithook_properties=KEEP_LOG,
+                        writer_properties=layout(table, data.num_rows if isinstance(data, pa.Table) else None),
                         **options,
                     )
                 return
@@ -224,18 +262,40 @@ class Lake:
             custom_metadata={"run_id": run_id, "reason": reason, "schema_version": str(table.version)}
         )
 
-    @staticmethod
-    def arrow(table: Table, rows: pa.Table | Iterable[dict[str, Any]], run_id: str) -> pa.Table:
+    def stamp(self) -> datetime:
+        """The time that rows get which are written now: the clock's, but always after every stamp before, whatever the
+        clock does. The order of decisions is the order of their times."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / CLOCK).open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            said = file.read()
+            last, clock = datetime.fromisoformat(said) if said else None, now()
+            if last is not None and last - clock > JUMP:
+                log.warning("the clock says %s, rows of the lake are newer: they go on from %s", clock, last)
+            made = clock if last is None else max(clock, last + timedelta(microseconds=1))
+            file.truncate(0)
+            file.write(made.isoformat())
+        return made
+
+    def arrow(self, table: Table, rows: pa.Table | Iterable[dict[str, Any]], run_id: str) -> pa.Table:
         """Rows in the table's schema; `run_id` and `created_at` are filled in where they are missing."""
         if isinstance(rows, pa.Table):
             if "run_id" not in rows.column_names:
                 rows = rows.append_column("run_id", pa.repeat(run_id, rows.num_rows))
             if "created_at" not in rows.column_names:
-                when = pa.scalar(now(), table.schema.field("created_at").type)
+                when = pa.scalar(self._stamp_of(table), table.schema.field("created_at").type)
                 rows = rows.append_column("created_at", pa.repeat(when, rows.num_rows))
             return rows.select(table.schema.names).cast(table.schema)
-        stamp = {"run_id": run_id, "created_at": now()}
+        rows = list(rows)
+        if not rows:
+            return table.schema.empty_table()
+        stamp = {"run_id": run_id, "created_at": self._stamp_of(table)}
         return pa.Table.from_pylist([stamp | row for row in rows], schema=table.schema)
+
+    def _stamp_of(self, table: Table) -> datetime:
+        with self._room(table):
+            return self.stamp()
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -267,16 +327,23 @@ class Lake:
         pyarrow's datasets imports pandas, which takes longer than most queries.
         """
         create = "create temp" if temporary else "create"
-        files = self.delta(table, version).file_uris() if self.exists(table) else []
-        if not files:
+        delta = self.delta(table, version) if self.exists(table) else None
+        files = delta.file_uris() if delta is not None else []
+        if delta is None or not files:
             columns = ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in table.schema)
             db.execute(f"{create} table {table.name} ({columns})")
             return
-        listed = ", ".join(f'"{name}"' for name in table.schema.names)
+        came = columns_since(table, _schema_of(delta)) or {}
+        listed = ", ".join(
+            f'cast({came[field.name]} as {sql_type(field.type)}) as "{field.name}"'
+            if field.name in came
+            else f'"{field.name}"'
+            for field in table.schema
+        )
         quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
         db.execute(
             f"{create} view {table.name} as select {listed} from "
-            f"read_parquet([{quoted}], hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
+            f"read_parquet([{quoted}], hive_partitioning = true, hive_types_autocast = false)"
         )
 
     @contextlib.contextmanager
@@ -314,6 +381,12 @@ class Lake:
         with database.connection() as db:
             self._open_named(db, query, extra)
             return _dictionaries(db.sql(query, params=parameters))
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """Several queries over one state of the lake."""
+        with database.connection() as db:
+            yield Reading(self, db)
 
     def rows_at(self, table: Table, version: int, query: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
         """The rows that a query over one table at a version gives."""
@@ -353,11 +426,104 @@ class Lake:
         """Merge small files. Content, digests and older versions stay as they are."""
         if not self.exists(table):
             return {}
-        return self.delta(table).optimize.compact(commit_properties=self._properties(table, run_id, "compaction"))
+        with self._room(table):
+            return self.delta(table).optimize.compact(
+                target_size=COMPACTED_BYTES,
+                writer_properties=layout(table, None, compression="ZSTD"),
+                commit_properties=self._properties(table, run_id, "compaction"),
+                post_commithook_properties=KEEP_LOG,
+            )
+
+    def vacuum(self, table: Table, *, keep: Sequence[int], hours: int, only_look: bool = False) -> int:
+        """Remove the files that neither the newest version nor those to `keep` name, and no version of the last `hours`;
+        returns how many."""
+        options: dict[str, Any] = {
+            "retention_hours": hours,
+            "enforce_retention_duration": False,  # the caller's hours count, not Delta's default of a week
+            "full": True,  # also what a writer that died had begun
+            "keep_versions": list(keep) or None,
+        }
+        delta = self.delta(table)
+        # Delta names files as long as their removal stands in its log, also those that are gone by now.
+        gone = [name for name in delta.vacuum(dry_run=True, **options) if (Path(self.path(table)) / name).is_file()]
+        if gone and not only_look:
+            with self._room(table):
+                delta.vacuum(dry_run=False, post_commithook_properties=KEEP_LOG, **options)
+        return len(gone)
+
+    def migrate(self, table: Table, *, run_id: str) -> int:
+        """Rewrite a table of an older schema version under this release's; returns how many rows it has.
+
+        Raises UserError where no rule says how. Cut off in between, it is done again as a whole.
+        """
+        older = self.schema_version(table)
+        if columns_since(table, older) is None:
+            self.delta(table)  # raises: this release can't
+        reason = f"schema version {older} -> {table.version}"
+        options: dict[str, Any] = {
+            "commit_properties": self._properties(table, run_id, reason),
+            "post_commithook_properties": KEEP_LOG,
+        }
+        at = DeltaTable(self.path(table)).version()
+        with database.alone() as db, self._room(table):
+            self._open(db, table, at)
+            rows = db.sql(f"select * from {table.name}").to_arrow_table().cast(table.schema)
+            delta = DeltaTable(self.path(table))
+            delta.alter.set_table_properties({"delta.appendOnly": "false"}, **options)
+            write_deltalake(
+                self.path(table), rows, mode="overwrite", schema_mode="overwrite",
+                partition_by=list(table.partition_by) or None, writer_properties=layout(table, rows.num_rows), **options,
+            )  # fmt: skip
+            delta = DeltaTable(self.path(table))
+            if table.append_only:
+                delta.alter.set_table_properties({"delta.appendOnly": "true"}, **options)
+            delta.alter.set_table_description(SCHEMA_VERSION.format(table.version), **options)
+        return int(rows.num_rows)
+
+
+class Reading:
+    """Queries over one state of the lake: a table is opened once, at the version that the first query over it finds, which
+    is cheaper than `Lake.rows` for each and never sees half of what another process writes."""
+
+    def __init__(self, lake: Lake, db: duckdb.DuckDBPyConnection) -> None:
+        self._lake, self._db = lake, db
+        self._opened: set[str] = set()
+
+    def rows(self, query: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        for name, table in TABLES.items():
+            if name in query and name not in self._opened:
+                self._lake._open(self._db, table)
+                self._opened.add(name)
+        return _dictionaries(self._db.sql(query, params=parameters))
+
+
+class Readable(Protocol):
+    """What queries are asked of: a lake, or one state of it."""
+
+    def rows(self, query: str, parameters: Parameters = ()) -> list[dict[str, Any]]: ...
+
+
+def _schema_of(delta: DeltaTable) -> int:
+    """The schema version in a table's description; 0 where it has none of ours."""
+    found = SCHEMA_OF.fullmatch(delta.metadata().description or "")
+    return int(found[1]) if found else 0
+
+
+def layout(table: Table, rows: int | None, compression: Compression = "SNAPPY") -> WriterProperties:
+    """How files of a table are written: in row groups each with a filter of the problems in it, so that asking for one
+    problem reads a few groups whatever their order. A few rows (None: nobody knows how many) need no filter."""
+    filtered = LOOKED_UP in table.schema.names and (rows is None or rows >= GROUP_ROWS)
+    bloom = BloomFilterProperties(True, FALSE_HITS, GROUP_ROWS)
+    return WriterProperties(
+        max_row_group_size=GROUP_ROWS,
+        compression=compression,
+        column_properties={LOOKED_UP: ColumnProperties(bloom_filter_properties=bloom)} if filtered else None,
+    )
 
 
 def _dictionaries(found: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
-    return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
+    names = found.columns
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def table_digest(data: pa.Table) -> str:

@@ -7,7 +7,7 @@ or input, with one line that says what to do). Does not belong here: what a comm
     auditing.py  funnel, coverage, explain, sets, results   measuring.py  ablations, real
     tracing.py   sql, diff, cost, blame, impact             reviewing.py  review
     sources.py   sources check                              benches.py    bench NAME
-    deciding.py  decide, withdraw
+    deciding.py  decide, withdraw                          maintaining.py  storage, maintain, migrate
     nights.py    reestimate, nights, drift                 samples.py    samples import
     watching.py  watch                                     spot_checking.py  spot-check
 
@@ -20,6 +20,7 @@ from kimi_pipeline.cli import (  # each adds its commands to the door
     auditing,
     benches,
     deciding,
+    maintaining,
     measuring,
     nights,
     reviewing,
@@ -37,6 +38,7 @@ __all__ = [
     "benches",
     "deciding",
     "main",
+    "maintaining",
     "measuring",
     "nights",
     "reviewing",

@@ -23,6 +23,7 @@ from kimi_pipeline.profiles.sections import (
     Evaluation,
     Inference,
     Limits,
+    Maintenance,
     Model,
     Nights,
     Notifications,
@@ -47,6 +48,7 @@ class Profile(Section):
     inference: Inference = Inference()
     curation: Curation = Curation()
     nights: Nights = Nights()
+    maintenance: Maintenance = Maintenance()
     notifications: Notifications = Notifications()
     sft: Sft = Sft()
     rl: Rl = Rl()

@@ -158,6 +158,12 @@ class Nights(Section):
         return text
 
 
+class Maintenance(Section):
+    cron: str = Field("0 12 * * 0", description="When maintenance runs, in nights.timezone; off until switched on")
+    keep_hours: int = Field(168, ge=0, description="Files that a version named so recently stay, whoever reads it")
+    keep_run_days: int = Field(90, ge=1, description="Dagster's runs and events go when they are older")
+
+
 class Notifications(Section):
     channels: list[str] = Field(
         [], description="Where incidents go, as apprise URLs; ${NAME} stands for an environment variable (secrets)"

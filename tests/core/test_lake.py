@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -68,11 +69,27 @@ def test_tables_that_were_never_written_are_empty(lake: Lake) -> None:
     assert lake.version(tables.SAMPLES) is None
 
 
-def test_another_schema_version_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_release_is_refused(lake: Lake) -> None:
     lake.append(tables.PROBLEMS, rows(1), run_id="x", reason="r")
-    monkeypatch.setattr("kimi_pipeline.lake.SCHEMA_VERSION", "schema version 9{}")
-    with pytest.raises(UserError, match="schema version"):
+    lake.delta(tables.PROBLEMS).alter.set_table_description("schema version 9")
+    with pytest.raises(UserError, match="schema version 9, this release has 2: use the matching release"):
         lake.read(tables.PROBLEMS)
+
+
+def test_rows_keep_their_order_when_the_clock_jumps_back(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    monkeypatch.setattr("kimi_pipeline.lake.now", lambda: clock)
+    for k, behind in enumerate((0, 0, 7200)):  # twice the same moment, then two hours back
+        monkeypatch.setattr("kimi_pipeline.lake.now", lambda behind=behind: clock - timedelta(seconds=behind))
+        Lake(lake.root).append(tables.PROBLEMS, rows(1, start=k), run_id=str(k), reason="r")
+    times = lake.rows("select created_at from problems order by source_row::int")
+    assert [row["created_at"] - clock for row in times] == [timedelta(microseconds=k) for k in range(3)]
+    assert [one.getMessage() for one in caplog.records] == [
+        "the clock says 2026-01-01 10:00:00+00:00, rows of the lake are newer: they go on from "
+        "2026-01-01 12:00:00.000001+00:00"
+    ]
 
 
 def _append(root: str, start: int) -> None:

@@ -1,0 +1,72 @@
+"""Tidying: small files become large ones, files that no version in use names are removed.
+
+Belongs here: when a table is worth compacting, and what must stay. Does not belong here: how the lake writes files
+(`lake.py`), erasing texts on request (`curation/erasure.py`), Dagster's store (`resources/pruning.py`).
+
+What stays: the newest version of every table, and each older one that a prompt set's manifest names (`pins.py`). A file
+that is compacted away while a manifest names its version is still there, so small files are merged only once there are
+many: each row is then copied a few times in its life and not once a night.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.lake import COMPACTED_BYTES, Lake
+from kimi_pipeline.maintenance.pins import pinned_versions
+from kimi_pipeline.maintenance.storage import of_table
+from kimi_pipeline.tables import TABLES, Table
+
+MANY = 24  # small files in one partition, from which on they are merged
+SMALL = COMPACTED_BYTES // 2
+DAY_HOURS = 24
+
+
+def tidy(lake: Lake, *, run_id: str, keep_hours: int = 7 * DAY_HOURS, only_look: bool = False) -> list[dict[str, Any]]:
+    """Compact and vacuum every table: `[{"table", "small_files", "compacted", "removed_files", "freed"}]`, of the tables
+    where there is something to do. `freed` in bytes.
+
+    A file is removed when no version in use has named it for `keep_hours`, so that whoever reads an older version now can
+    go on. `only_look` changes nothing and says what would go now. Raises UserError for a negative time.
+    """
+    if keep_hours < 0:
+        raise UserError(f"--keep-hours {keep_hours} is negative")
+    pins = pinned_versions(lake)
+    told = []
+    for table in TABLES.values():
+        if lake.exists(table):
+            row = _tidy(lake, table, pins.get(table.name, []), run_id, keep_hours, only_look)
+            if row["compacted"] or row["removed_files"] or row["small_files"] >= MANY:
+                told.append(row)
+    return told
+
+
+def _tidy(lake: Lake, table: Table, pins: list[int], run_id: str, keep_hours: int, only_look: bool) -> dict[str, Any]:
+    small = small_files(lake, table)
+    compacted = 0
+    if small >= MANY and not only_look:
+        compacted = int(lake.compact(table, run_id=run_id).get("numFilesRemoved", 0))
+    before = of_table(lake, table, pins)["loose"]
+    removed = lake.vacuum(table, keep=pins, hours=keep_hours, only_look=only_look)
+    after = before if only_look else of_table(lake, table, pins)["loose"]
+    return {
+        "table": table.name,
+        "small_files": small,
+        "compacted": compacted,
+        "removed_files": removed,
+        "freed": before - after,
+    }
+
+
+def small_files(lake: Lake, table: Table) -> int:
+    """The most files of one partition that are far below the size of a compacted one."""
+    actions = lake.delta(table).get_add_actions(flatten=True)
+    names = [name for name in actions.schema.names if name.startswith("partition.")]
+    columns = [actions.column(name).to_pylist() for name in names]
+    counts: dict[tuple[Any, ...], int] = {}
+    for at, size in enumerate(actions.column("size_bytes").to_pylist()):
+        if size < SMALL:
+            key = tuple(column[at] for column in columns)
+            counts[key] = counts.get(key, 0) + 1
+    return max(counts.values(), default=0)
