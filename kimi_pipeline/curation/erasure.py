@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,19 @@ class Erased:
 def remember(lake: Lake, what: Erased, *, reason: str, by: str, run_id: str) -> int:
     """Write down what will be erased, each with the digest of its rows, before anything is; returns how many are new."""
     known = {row["problem_id"] for row in lake.rows("select problem_id from erasures")}
+    columns = ("source", "source_row", "prompt", "answer")
     rows = lake.rows(
-        "select problem_id, source, source_row, prompt, answer from problems where problem_id in (select unnest(?)) "
-        "order by problem_id, source, source_row",
+        f"select problem_id, {', '.join(columns)} from problems where problem_id in (select unnest(?))",
         [sorted(what.problem_ids - known)],
     )
+    here = {row["problem_id"] for row in rows}
+    missing = what.problem_ids - known - here
+    old = _ever(lake, lambda source: source in what.sources, columns[1:]) if missing else ()
+    rows += [row for row in old if row["problem_id"] in missing]
+    rows.sort(key=lambda row: (row["problem_id"], row["source"], row["source_row"]))
     content: dict[str, list[Any]] = {}
     for row in rows:
-        content.setdefault(row["problem_id"], []).append([row[name] for name in row if name != "problem_id"])
+        content.setdefault(row["problem_id"], []).append([row[name] for name in columns])
     source = ", ".join(sorted(what.sources))
     made = [
         {"problem_id": one, "content_digest": digest(said), "source": source, "reason": reason, "decided_by": by}
@@ -80,20 +85,39 @@ def remember(lake: Lake, what: Erased, *, reason: str, by: str, run_id: str) -> 
     return len(made)
 
 
+def ever_held(lake: Lake, source: str) -> set[str]:
+    """The problems that rows of a source hold or ever held (a row that was edited since was another problem), but for those
+    that a source in use holds now."""
+    elsewhere = lake.rows(
+        "select distinct problem_id from problems where source <> $source "
+        "and source not in (select name from withdrawals where kind = 'source')",
+        {"source": source},
+    )
+    ever = {row["problem_id"] for row in _ever(lake, lambda name: name == source)}
+    return ever - {row["problem_id"] for row in elsewhere}
+
+
+def _ever(lake: Lake, of: Callable[[str], bool], columns: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+    """Rows of some sources in any version of the corpus: problem_id, source and these columns."""
+    root = Path(lake.path(tables.PROBLEMS))
+    for name, partition in _partitions(root).items() if lake.exists(tables.PROBLEMS) else ():
+        if "source" in partition and of(partition["source"]):
+            for row in pq.ParquetFile(root / name).read(columns=["problem_id", *columns]).to_pylist():
+                yield row | {"source": partition["source"]}
+
+
 def erase(lake: Lake, home: Home, what: Erased, *, run_id: str) -> dict[str, int]:
     """Erase from all tables with their old versions, and from what jobs and reports left; files rewritten, by table."""
-    prompts = [
+    prompts = {
         row["prompt"]
-        for row in lake.rows(
-            "select distinct prompt from problems where prompt is not null and problem_id in (select unnest(?))",
-            [sorted(what.problem_ids)],
-        )
-    ]
-    rewritten = {}
+        for row in _ever(lake, lambda source: True, ("prompt",))
+        if row["problem_id"] in what.problem_ids and row["prompt"] is not None
+    }
+    # What quotes the texts goes before the texts themselves: a second try after a kill must still find it.
+    rewritten = {"stages": _table(lake, tables.STAGES, _previews(prompts))}
     columns = dict(TEXTS) | ({"evaluation_problems": ("prompt", "answer", "labels")} if what.own else {})
-    for name in dict.fromkeys((*columns, *DECISIONS)):
+    for name in sorted({*columns, *DECISIONS}, key=lambda name: name == tables.PROBLEMS.name):
         rewritten[name] = _table(lake, tables.TABLES[name], _without(what, columns.get(name, ())))
-    rewritten["stages"] = _table(lake, tables.STAGES, _previews(prompts))
     _leave_the_corpus(lake, what, run_id)
     for path in home.jobs.glob("problems-*/*.parquet"):
         data = pq.ParquetFile(path).read()
@@ -169,30 +193,40 @@ def _previews(prompts: Iterable[str]) -> Change:
 
 
 def _table(lake: Lake, table: Table, change: Change) -> int:
-    """Change the rows of every data file of a table, old ones included, and set the log right. Returns how many files."""
+    """Change the rows of every data file of a table, old ones included, and set the log right. Returns how many files.
+
+    The log's statistics of a file, which quote its texts, go before the file does, and its size is set right after: cut off
+    anywhere, doing it again ends in the same state.
+    """
     if not lake.exists(table):
         return 0
     root = Path(lake.path(table))
     partitions = _partitions(root)
-    done = set()
+    made: dict[str, Path] = {}
     for path in sorted(root.rglob("*.parquet")):
         name = str(path.relative_to(root))
-        if name.startswith("_delta_log"):
-            continue
-        made = change(pq.ParquetFile(path).read(), partitions.get(name, {}))
-        if made is not None:
-            _replace(path, made)
-            done.add(name)
+        if not name.startswith("_delta_log"):
+            changed = change(pq.ParquetFile(path).read(), partitions.get(name, {}))
+            if changed is not None:
+                made[name] = _scratch(path)
+                pq.write_table(changed, made[name], compression="snappy")
+    _correct_log(root, made)
+    for name, scratch in made.items():
+        os.replace(scratch, root / name)
+    _correct_log(root, made)
+    return len(made)
+
+
+def _correct_log(root: Path, changed: Collection[str]) -> None:
     for log in sorted((root / "_delta_log").glob("*.json")):
         lines = [json.loads(line) for line in log.read_text().splitlines() if line]
-        if sum(_corrected(root, action, done) for action in lines):  # a sum: every action is looked at
+        if sum(_corrected(root, action, changed) for action in lines):  # a sum: every action is looked at
             _write(log, "".join(json.dumps(action) + "\n" for action in lines).encode())
     for checkpoint in sorted((root / "_delta_log").glob("*.checkpoint*.parquet")):
         data = pq.ParquetFile(checkpoint).read()
         actions = data.to_pylist()
-        if sum(_corrected(root, action, done) for action in actions):
+        if sum(_corrected(root, action, changed) for action in actions):
             _replace(checkpoint, pa.Table.from_pylist(actions, schema=data.schema))
-    return len(done)
 
 
 def _partitions(root: Path) -> dict[str, dict[str, str]]:
@@ -214,15 +248,16 @@ def _corrected(root: Path, action: dict[str, Any], done: Collection[str]) -> boo
         name = unquote(entry["path"])
         path = root / name
         size = path.stat().st_size if path.is_file() else None
-        if size is None or (entry.get("size") == size and name not in done):
+        if size is not None and entry.get("size") == size and name not in done:
             continue
-        entry["size"] = size
+        before = dict(entry)  # of a file that is gone nobody knows whose texts its statistics quote
+        entry["size"] = entry.get("size") if size is None else size
         stats = json.loads(entry.get("stats") or "{}")
         if "stats" in entry:
             entry["stats"] = json.dumps({"numRecords": stats["numRecords"]}) if "numRecords" in stats else None
         if entry.get("stats_parsed"):
             entry["stats_parsed"] = None
-        changed = True
+        changed = changed or entry != before
     return changed
 
 
@@ -239,13 +274,17 @@ def _leave_the_corpus(lake: Lake, what: Erased, run_id: str) -> None:
             lake.replace(tables.PROBLEMS, [], where=where, run_id=run_id, reason="erased problems leave")
 
 
+def _scratch(path: Path) -> Path:
+    return path.with_name(f".{path.name}.erasing")
+
+
 def _replace(path: Path, data: pa.Table) -> None:
-    scratch = path.with_name(f".{path.name}.erasing")
+    scratch = _scratch(path)
     pq.write_table(data, scratch, compression="snappy")
     os.replace(scratch, path)
 
 
 def _write(path: Path, content: bytes) -> None:
-    scratch = path.with_name(f".{path.name}.erasing")
+    scratch = _scratch(path)
     scratch.write_bytes(content)
     os.replace(scratch, path)

@@ -10,7 +10,7 @@ import difflib
 from typing import Any
 
 from kimi_pipeline.corpora.withdrawals import Kind, Withdrawal, withdraw
-from kimi_pipeline.curation.erasure import Erased, erase, remember
+from kimi_pipeline.curation.erasure import Erased, erase, ever_held, remember
 from kimi_pipeline.curation.finding import find
 from kimi_pipeline.curation.people import STAGE, record_people
 from kimi_pipeline.errors import UserError
@@ -62,7 +62,7 @@ def withdraw_one(
         "files": {},
     }
     if erased:
-        gone = _erased_before(lake, name) if kind == "source" else []
+        gone = {*_erased_before(lake, name), *ever_held(lake, name)} if kind == "source" else set()
         what = Erased(frozenset([*ids, *gone]), frozenset([name] if kind == "source" else []), own=kind == "problem")
         remember(lake, what, reason=reason, by=by, run_id=run_id)
         told |= {"erased": len(what.problem_ids), "files": erase(lake, home, what, run_id=run_id)}

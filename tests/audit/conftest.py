@@ -1,5 +1,5 @@
 """Audits read what a real curation run wrote: the same run on a scripted model that `tests/curation` uses."""
 
-from tests.curation.conftest import curation
+from tests.curation.conftest import curation, finished
 
-__all__ = ["curation"]
+__all__ = ["curation", "finished"]

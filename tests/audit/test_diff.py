@@ -33,7 +33,7 @@ def better(row: dict[str, Any], purpose: str, rng: random.Random) -> str:
 
 def test_a_threshold_is_found_as_the_cause(curation: Callable[..., Curation]) -> None:
     first = curation()
-    size = first.run()["rl_prompt_set"].figures["size"]
+    size = first.ready()["rl_prompt_set"].figures["size"]
     second = curation(curation__max_pass_rate=0.5).run()["rl_prompt_set"]
     found = diff(first.context.lake, "smoke@1", "smoke@2")
     assert causes(found) == {("removed", "difficulty", "threshold"): size - second.figures["size"]}
@@ -42,7 +42,7 @@ def test_a_threshold_is_found_as_the_cause(curation: Callable[..., Curation]) ->
 
 def test_another_checkpoint_is_found_as_the_cause_of_every_change(curation: Callable[..., Curation]) -> None:
     first = curation()
-    first.run()
+    first.ready()
     curation(better, "newer").run()
     found = diff(first.context.lake, "smoke@1", "smoke@2")
     assert {(row["stage"], row["cause"]) for row in found["summary"]} == {("difficulty", "checkpoint")}
@@ -71,7 +71,7 @@ def test_a_source_that_came_and_the_problems_it_displaced(curation: Callable[...
 
 def test_a_person_is_found_before_the_stages_after(curation: Callable[..., Curation]) -> None:
     first = curation()
-    first.run()
+    first.ready()
     lake, run_id = first.context.lake, first.context.run_id
     curation(curation__max_pass_rate=0.5).run()
     gone = diff(lake, "smoke@1", "smoke@2")["changes"][0]["problem_id"]
@@ -84,7 +84,7 @@ def test_a_person_is_found_before_the_stages_after(curation: Callable[..., Curat
 
 def test_an_evaluation_set_that_came_is_found_as_the_cause(curation: Callable[..., Curation], tmp_path: Path) -> None:
     first = curation()
-    first.run()
+    first.ready()
     lake = first.context.lake
     (row,) = lake.rows("select problem_id, prompt, answer from prompt_set order by problem_id limit 1")
     held = tmp_path / "held.jsonl"
@@ -99,7 +99,7 @@ def test_an_evaluation_set_that_came_is_found_as_the_cause(curation: Callable[..
 
 def test_equal_and_wrong_versions(curation: Callable[..., Curation]) -> None:
     run = curation()
-    run.run()
+    run.ready()
     lake, home = run.context.lake, {"KIMI_HOME": str(run.context.home.root)}
     assert diff(lake, "smoke@1", "smoke@1")["changes"] == []
     for a, b, said in (("smoke@1", "smoke@9", "smoke@1"), ("smoke", "smoke@1", "SET@VERSION")):

@@ -35,7 +35,7 @@ def test_costs_add_up_to_what_was_drawn(curation: Callable[..., Curation]) -> No
 
 def test_a_set_leads_back_to_its_sources(curation: Callable[..., Curation]) -> None:
     run = curation()
-    outcomes = run.run()
+    outcomes = run.ready()
     found = walk(run.context.lake, outcomes["rl_prompt_set"].data_version)
     assert found[0]["stage"] == "rl_prompt_set"
     assert {row["stage"] for row in found} == set(outcomes) - {"evaluation_problems", "decision_ledger"} | {
@@ -46,7 +46,7 @@ def test_a_set_leads_back_to_its_sources(curation: Callable[..., Curation]) -> N
 
 def test_a_checkpoint_leads_back_and_a_problem_forward(curation: Callable[..., Curation]) -> None:
     run = curation()
-    chosen = run.run()["rl_prompt_set"].outputs
+    chosen = run.ready()["rl_prompt_set"].outputs
     context = run.context
     checkpoint = save_checkpoint(
         context.home.checkpoints,

@@ -34,7 +34,7 @@ def test_after_a_run_only_what_changed_is_planned_and_why(
     first = planned(run)
     assert {row["state"] for row in first.values()} == {"compute"}
     assert first["corpus"]["because"] == "never computed"
-    run.run()
+    run.ready()
     assert {row["state"] for row in planned(run).values()} == {"unchanged"}
     stricter = planned(curation(curation__max_pass_rate=0.5))
     assert {name: row["because"] for name, row in stricter.items() if row["state"] == "compute"} == {

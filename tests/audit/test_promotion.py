@@ -60,7 +60,7 @@ def test_unknown_sets_and_versions_are_refused(three: Lake) -> None:
 
 def test_a_newly_cut_version_is_current_until_a_person_says_otherwise(curation: Callable[..., Curation]) -> None:
     first = curation()
-    first.run()
+    first.ready()
     curation(curation__max_pass_rate=0.5).run()
     env = {"KIMI_HOME": str(first.context.home.root)}
 

@@ -27,7 +27,7 @@ def test_columns_are_as_documented_also_on_an_empty_lake(name: str, home: Home) 
 
 def test_views_hold_what_a_run_wrote(curation: Callable[..., Curation]) -> None:
     run = curation()
-    size = run.run()["rl_prompt_set"].figures["size"]
+    size = run.ready()["rl_prompt_set"].figures["size"]
     lake = run.context.lake
     assert query(lake, "select count(*) from prompt_set where prompt_set = ?", ["smoke"])[1] == [(size,)]
     _, ((decisions, in_force),) = query(lake, "select count(*), count(*) filter (in_force) from ledger")
@@ -66,7 +66,7 @@ def test_anything_but_reading_the_lake_is_refused_in_one_line(text: str, home: H
 
 def test_a_set_is_opened_as_arrow_and_as_a_dataset(curation: Callable[..., Curation]) -> None:
     run = curation()
-    outcome: Any = run.run()["rl_prompt_set"]
+    outcome: Any = run.ready()["rl_prompt_set"]
     opened = kimi_pipeline.open_set("smoke@1", run.context.home.root)
     assert (opened.name, opened.version, opened.manifest["digest"]) == ("smoke", 1, outcome.outputs["digest"])
     assert opened.arrow().num_rows == outcome.figures["size"]

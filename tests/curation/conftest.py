@@ -3,12 +3,16 @@ script that answers by a problem's label, so that what must come out is known.""
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kimi_pipeline.digests import digest
 from kimi_pipeline.inference import sampling_job
 from kimi_pipeline.inference.request import Completion, SampleRequest
 from kimi_pipeline.jobs import Report
@@ -24,25 +28,31 @@ class ScriptedCarrier:
 
     name = "scripted"
 
-    def __init__(self, rows: dict[str, dict[str, Any]], script: Script) -> None:
-        self.rows, self.script, self.asked = rows, script, 0
+    def __init__(self, rows: dict[str, dict[str, Any]], plays: Curation) -> None:
+        self.rows, self.plays, self.asked = rows, plays, 0
 
     def generate(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:
         for request in requests:
             self.asked += 1
-            text = self.script(self.rows[request.problem_id], request.purpose, random.Random(request.seed))
+            text = self.plays.script(self.rows[request.problem_id], request.purpose, random.Random(request.seed))
             yield Completion(request, text, "stop", prompt_tokens=10, completion_tokens=max(1, len(text) // 4))
 
     def close(self) -> None: ...
 
 
 class Curation:
-    """Runs the stages up to the ledger, the model ones on a script."""
+    """Runs the stages up to the ledger, the model ones on a script, which may be another one from some time on."""
 
     def __init__(
-        self, context: Context, script: Script, monkeypatch: pytest.MonkeyPatch, checkpoint: str = "scripted"
+        self,
+        context: Context,
+        script: Script,
+        monkeypatch: pytest.MonkeyPatch,
+        checkpoint: str = "scripted",
+        finished: Callable[[str], Path] | None = None,
     ) -> None:
-        self.context, self.script = context, script
+        self.context, self.script, self.finished = context, script, finished
+        self.key = digest([context.profile.settings(), script.__qualname__, checkpoint])[:16]
         self.carrier: ScriptedCarrier | None = None
         test = self
 
@@ -57,7 +67,7 @@ class Curation:
                     kind = row["planted"]  # of an exact duplicate, the original's label counts
                     if row["problem_id"] not in rows or kind in ("guessable", "not_guessable"):
                         rows[row["problem_id"]] = row
-                test.carrier = test.carrier or ScriptedCarrier(rows, test.script)
+                test.carrier = test.carrier or ScriptedCarrier(rows, test)
                 return test.carrier
 
             def close(self) -> None: ...
@@ -87,9 +97,27 @@ class Curation:
                 break
         return outcomes
 
+    def ready(self) -> dict[str, Outcome]:
+        """`run` on an empty home, taken over from the first test of the session that ran the same: what a test of later
+        steps starts from. Nothing was asked of its script then."""
+        home = self.context.home.root
+        assert self.finished is not None and not list(self.context.home.lake.iterdir()), "only on an empty home"
+        kept = self.finished(self.key)
+        if kept.is_dir():
+            shutil.copytree(kept, home, dirs_exist_ok=True, copy_function=_linked)
+            return self.run()
+        outcomes = self.run()
+        shutil.copytree(home, kept, copy_function=_linked)
+        return outcomes
+
     @property
     def asked(self) -> int:
         return self.carrier.asked if self.carrier else 0
+
+
+def _linked(source: str, target: str) -> str:
+    """A data file is never changed in its place, so both homes may hold the same one."""
+    return str(os.link(source, target) or target) if source.endswith(".parquet") else shutil.copy2(source, target)
 
 
 def _problems() -> Any:
@@ -117,13 +145,23 @@ def able(row: dict[str, Any], purpose: str, rng: random.Random) -> str:
     return f"\\boxed{{{row['answer']}}}" if right else "\\boxed{wrong}"
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Where a finished run is kept for later tests, by its key."""
+    folder = tmp_path_factory.getbasetemp() / "finished"
+    folder.mkdir(exist_ok=True)
+    return lambda key: folder / key
+
+
 @pytest.fixture
-def curation(make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Curation]:
+def curation(
+    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch, finished: Callable[[str], Path]
+) -> Callable[..., Curation]:
     def make(script: Script = able, checkpoint: str = "scripted", **settings: Any) -> Curation:
         settings = {"corpora__problems_per_family": 40, "corpora__evaluation_problems": 60} | settings
-        return Curation(make_context(launcher=InProcess(), **settings), script, monkeypatch, checkpoint)
+        return Curation(make_context(launcher=InProcess(), **settings), script, monkeypatch, checkpoint, finished)
 
     return make
 
 
-__all__ = ["Curation", "able"]
+__all__ = ["Curation", "able", "curation", "finished"]

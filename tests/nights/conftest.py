@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.nights.target import Target
-from tests.curation.conftest import Curation, able, curation
+from tests.curation.conftest import Curation, able, curation, finished
 
 
 def target_of(run: Curation, checkpoint: str) -> Target:
@@ -13,4 +13,4 @@ def target_of(run: Curation, checkpoint: str) -> Target:
     return Target(checkpoint, None, "rl", template, TEMPLATES[template].id("reasoning"))
 
 
-__all__ = ["Curation", "able", "curation", "target_of"]
+__all__ = ["Curation", "able", "curation", "finished", "target_of"]

@@ -35,7 +35,7 @@ def test_only_stale_prompts_are_asked_and_the_budget_holds(curation: Callable[..
     run = curation(seed=seed, **LATER)
     run.run()
     assert sum(look(run.context, target_of(run, "scripted"), now()).counts()["stale"].values()) == 0
-    run.script = run.carrier.script = better  # type: ignore[union-attr]
+    run.script = better
     target = target_of(run, "newer")
     stale = look(run.context, target, now())
     prompts = stale.problems.num_rows
@@ -63,8 +63,8 @@ def test_only_stale_prompts_are_asked_and_the_budget_holds(curation: Callable[..
 
 def test_a_set_rests_on_both_checkpoints_after_a_cut_night(curation: Callable[..., Curation]) -> None:
     run = curation(**LATER)
-    run.run()
-    run.script = run.carrier.script = better  # type: ignore[union-attr]
+    run.ready()
+    run.script = better
     found = reestimate(run.context, look(run.context, target_of(run, "newer"), now()), Bounds(2000))
     drift = found["drift"]
     assert drift["prompts"] == found["sampled"] and drift["low"] < drift["mean_shift"] < drift["high"]
@@ -113,7 +113,7 @@ def test_a_deadline_and_a_stop_file_end_it_with_whole_estimates(
     curation: Callable[..., Curation], tmp_path: Any
 ) -> None:
     run = curation(**LATER)
-    run.run()
+    run.ready()
     target = target_of(run, "newer")
     asked = run.asked
     late = reestimate(run.context, look(run.context, target, now()), Bounds(until=datetime(2020, 1, 1, tzinfo=UTC)))
@@ -127,7 +127,7 @@ def test_a_deadline_and_a_stop_file_end_it_with_whole_estimates(
 def test_adaptive_sampling_spares_samples_and_a_cut_leaves_whole_prompts(curation: Callable[..., Curation]) -> None:
     run = curation(curation__adaptive=True, **LATER)
     run.run()
-    run.script = run.carrier.script = better  # type: ignore[union-attr]
+    run.script = better
     target = target_of(run, "newer")
     cut = reestimate(run.context, look(run.context, target, now()), Bounds(1000))
     assert cut["stopped_by"] == BUDGET and cut["tokens"] <= 1000

@@ -20,6 +20,7 @@ WHO: dict[str, Any] = {"actor": "person:ada", "reason": "because", "run_id": "r"
 
 
 def test_a_night_promotes_within_the_limits_and_blocks_beyond_them(curation: Callable[..., Curation]) -> None:
+    curation(**LATER).ready()
     run = curation(**LATER, nights__token_budget=4000, nights__guess_share=0.5, nights__max_mean_shift=0.1)
     home, lake = run.context.home, run.context.lake
     assert nightly_sets(home) == []
@@ -27,7 +28,7 @@ def test_a_night_promotes_within_the_limits_and_blocks_beyond_them(curation: Cal
     assert nightly_sets(home) == ["smoke"]
     run.run()
     assert cut_again(run.context, run.stages)[0]["verdict"] == "unchanged"
-    run.script = run.carrier.script = better  # type: ignore[union-attr]
+    run.script = better
     target = target_of(run, "newer")
     found = ask_again(run.context, target, started=now())
     assert found["stopped_by"] == "budget" and found["tokens"] <= 4000
