@@ -26,12 +26,14 @@ from kimi_pipeline.rewards.verifier import Verdict, Verifier
 from kimi_pipeline.rewards.worker_process import Limits
 
 NAME = "verifier"
-PROBLEMS = 100  # of each set
 Asked = tuple[str, list[str]]  # a reference and whole responses
 
 
-def measure(home: Home, problems: int = PROBLEMS) -> dict[str, Any]:
-    """Seconds and ratios. Raises UserError where the responses are not there and can't be drawn."""
+def measure(home: Home, problems: int = 100) -> dict[str, Any]:
+    """Seconds and ratios, on the responses to `problems` of each set.
+
+    Raises UserError where the responses are not there and can't be drawn.
+    """
     mix = [_distinct(group) for group in responses(home, problems)]
     seconds, verdicts, counts = _ours(mix)
     slow = [
@@ -62,7 +64,7 @@ def measure(home: Home, problems: int = PROBLEMS) -> dict[str, Any]:
         "peer": "math-verify",
         "ratio": round(ratio, 2),
         "machine": f"{os.cpu_count()} CPU cores",
-        "command": f"kimi-pipeline bench {NAME} --json",
+        "command": f"kimi-pipeline bench {NAME} --problems {problems} --json",
     }
 
 

@@ -124,12 +124,15 @@ def poison(as_json: bool) -> None:
 
 
 @bench.command()
+@click.option(
+    "--problems", default=100, show_default=True, type=click.IntRange(1), help="Of each set, eight responses each"
+)
 @as_json
-def verifier(as_json: bool) -> None:
+def verifier(problems: int, as_json: bool) -> None:
     """Verdicts a second on a model's responses, beside sequential math-verify."""
     from kimi_pipeline.bench.verifying import measure
 
-    tell(measure(Home.from_env().prepare()), as_json)
+    tell(measure(Home.from_env().prepare(), problems), as_json)
 
 
 @bench.command()
