@@ -103,7 +103,7 @@ def test_the_page_works_offline_in_light_and_dark(page: Path, browser: Any) -> N
         tab.on("pageerror", lambda error, wrong=wrong: wrong.append(str(error)))
         tab.goto(page.as_uri())
         assert tab.title() == "smoke@2: report"  # the hostile prompt is text
-        assert tab.get_by_text("document.title").count() == 1
+        assert tab.get_by_text("document.title").count() == 2  # as a problem and as a suspected response
         tab.get_by_label("Search").fill("<b>and</b> 53")
         assert tab.locator("#problems tbody tr").count() == 1
         assert tab.get_by_role("status").inner_text().startswith("1 of ")

@@ -193,7 +193,7 @@ def test_kill_9_at_random_moments_changes_nothing(
     assert code == 0 and result is not None, output
     assert result["digest"] == expected["digest"], f"killed in {hit}: other weights than the uninterrupted run's"
     assert committed <= sample_ids(home, expected["policy"])
-    for table in ("samples", "rollouts", "segments"):
+    for table in ("samples", "rollouts", "segments", "reward_watch"):
         mine, theirs = (sorted(map(str, rows_of(one, table, expected["policy"]))) for one in (home, whole))
         assert mine == theirs, f"killed in {hit}: table {table} differs"
     timings = ("seconds", "cpu_seconds", "tokens_per_second")
