@@ -35,7 +35,7 @@ def stage_asset(
         name=stage.name,
         description=stage.description,
         group_name=stage.group,
-        deps=list(stage.upstream),
+        deps=[*stage.upstream, *(name for name in stage.after if name in lineage)],
         kinds=set(stage.kinds),
         owners=[owner(stage)],
         tags={"result": "by_set" if stage.by_set else "by_profile" if stage.by_profile else "shared"},

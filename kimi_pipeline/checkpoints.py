@@ -19,7 +19,7 @@ from kimi_pipeline.digests import folder_digest
 from kimi_pipeline.errors import UserError
 
 MANIFEST = "kimi_manifest.json"
-STAGES = ("base", "sft", "long_cot", "rl", "merge", "shortest", "dpo", "long2short_rl")
+STAGES = ("base", "sft", "long_cot", "rl", "merge", "shortest", "dpo", "long2short_rl", "classic_rm", "cot_rm")
 WEIGHTS = (".safetensors", ".json", ".txt", ".model", ".jinja")
 
 

@@ -18,6 +18,8 @@ from kimi_pipeline.curation.reference_checks import REFERENCE_CHECKS
 from kimi_pipeline.curation.selection import RL_PROMPT_SET
 from kimi_pipeline.curation.tagging import TAGGER, TAGS
 from kimi_pipeline.evaluation.stage import EVALUATION
+from kimi_pipeline.reward_models.corpus import REWARD_MODEL_CORPUS
+from kimi_pipeline.reward_models.stages import CLASSIC_REWARD_MODEL, COT_REWARD_MODEL, REWARD_MODEL_EVALUATION
 from kimi_pipeline.rl.stage import RL_CHECKPOINT
 from kimi_pipeline.stages import Stage
 from kimi_pipeline.testcases.cases import TEST_CASES
@@ -46,6 +48,10 @@ STAGES: dict[str, Stage] = {
         GUESSABILITY,
         RL_PROMPT_SET,
         DECISION_LEDGER,
+        REWARD_MODEL_CORPUS,
+        CLASSIC_REWARD_MODEL,
+        COT_REWARD_MODEL,
+        REWARD_MODEL_EVALUATION,
         RL_CHECKPOINT,
         EVALUATION,
         CODING_PROBLEMS,

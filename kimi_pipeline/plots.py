@@ -131,3 +131,16 @@ def paired_bars(
         axes.legend(frameon=False)
 
     return _draw(path, title, "", y, paint)
+
+
+def reliability_plot(series: Mapping[str, Sequence[tuple[float, float]]], path: Path, *, title: str) -> str:
+    """A line a name through (probability, share that is correct), beside the diagonal of perfect calibration; returns the
+    path."""
+
+    def paint(axes: Any) -> None:
+        axes.plot([0, 1], [0, 1], color=GRID, linewidth=1.2, label="perfect")
+        for name, points in series.items():
+            axes.plot([x for x, _ in points], [y for _, y in points], marker="o", label=name, linewidth=1.4)
+        axes.legend(frameon=False)
+
+    return _draw(path, title, "probability of correct", "share correct", paint)

@@ -23,6 +23,7 @@ ANSWER_KINDS = (
     "tuple",
     "matrix",
     "text",
+    "free_form",
     "code",
     "none",
 )

@@ -69,7 +69,8 @@ class Stage:
 
     `upstream` names the stages it reads; `settings` picks from the profile what its result depends on; `code` names the
     modules that its result depends on; `tables` are the ones it writes (first: the one people mean). `by_set` says that
-    each named prompt set has a result of its own.
+    each named prompt set has a result of its own. `after` names stages that it reads under some settings alone: in a run it
+    comes after them, and where it reads one, its settings name what it reads.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Stage:
     group: str
     compute: Callable[[Context], Outcome]
     upstream: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     settings: Callable[[Context], dict[str, Any]] = lambda context: {}
     code: tuple[str, ...] = ()
     tables: tuple[tables.Table, ...] = ()

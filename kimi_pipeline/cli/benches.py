@@ -194,3 +194,23 @@ def mutation(count: int, as_json: bool) -> None:
     from kimi_pipeline.bench.mutation import measure
 
     tell(measure(Home.from_env().prepare(), count), as_json)
+
+
+@bench.command()
+@SEEDS
+@as_json
+def rewardmodels(seeds: str, as_json: bool) -> None:
+    """The Chain-of-Thought RM beside the Classic RM on held-out problems: accuracy, calibration, majority voting."""
+    from kimi_pipeline.bench.reward_models import measure
+
+    tell(measure(Home.from_env().prepare(), whole_numbers(seeds, "--seeds")), as_json)
+
+
+@bench.command()
+@click.option("--seeds", default="0", show_default=True, help="Comma-separated")
+@as_json
+def freeform(seeds: str, as_json: bool) -> None:
+    """RL on answers in words: rewarded by the Chain-of-Thought RM where rules abstain, beside an oracle."""
+    from kimi_pipeline.bench.free_form import measure
+
+    tell(measure(Home.from_env().prepare(), whole_numbers(seeds, "--seeds")), as_json)

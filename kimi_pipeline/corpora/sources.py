@@ -34,7 +34,18 @@ KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", 
 FILES = ("jsonl", "json", "csv", "parquet")
 
 AnswerKind = Literal[
-    "integer", "rational", "real", "expression", "set", "interval", "tuple", "matrix", "text", "code", "none"
+    "integer",
+    "rational",
+    "real",
+    "expression",
+    "set",
+    "interval",
+    "tuple",
+    "matrix",
+    "text",
+    "free_form",
+    "code",
+    "none",
 ]
 
 

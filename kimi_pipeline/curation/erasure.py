@@ -45,6 +45,9 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "submission_runs": ("output", "detail"),
     "suite_cases": ("expected",),
     "mutants": ("change", "program"),
+    "reward_model_corpus": ("question", "reference", "response", "reasoning"),
+    "reward_model_judgements": ("evidence",),
+    "reward_parts": ("evidence",),
 }
 """The columns that hold a problem's text, a table. `decision` of review and people is told apart by what it says."""
 DECISIONS = ("review", "people")

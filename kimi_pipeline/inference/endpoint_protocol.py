@@ -88,7 +88,11 @@ def payload(request: SampleRequest, model: str) -> dict[str, Any]:
     """The request's body. Raises ValueError for a request that continues given tokens: a chat endpoint can't."""
     if request.prompt_token_ids is not None:
         raise ValueError("an endpoint can't continue exact tokens: rollouts need the vLLM carrier")
-    form = {"response_format": response_format(request.sampling.max_tokens)} if request.sampling.short_answer else {}
+    sampling = request.sampling
+    form = {"response_format": response_format(sampling.max_tokens)} if sampling.short_answer else {}
+    if sampling.json_schema:
+        schema = {"name": "answer", "strict": True, "schema": json.loads(sampling.json_schema)}
+        form = {"response_format": {"type": "json_schema", "json_schema": schema}}
     return form | {
         "model": model,
         "messages": [{"role": "user", "content": request.user_message}],

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from kimi_pipeline.digests import digest, request_seed
 
-PURPOSES = ("difficulty", "guess", "sft", "rollout", "evaluation", "imported")
+PURPOSES = ("difficulty", "guess", "sft", "rollout", "evaluation", "imported", "judgement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,15 @@ class Repetition:
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """Sampling parameters. `max_tokens` bounds the output alone; temperature 0 is greedy; `repetition` ends early;
-    `short_answer` lets the decoder write nothing but a boxed answer that fits (the template's id tells such samples)."""
+    `short_answer` lets the decoder write nothing but a boxed answer that fits (the template's id tells such samples).
+    `json_schema` (as JSON text) lets it write nothing but one object of that form."""
 
     temperature: float
     max_tokens: int
     top_p: float = 1.0
     repetition: Repetition | None = None
     short_answer: bool = False
+    json_schema: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

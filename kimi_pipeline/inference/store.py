@@ -113,6 +113,26 @@ def sample_row(completion: Completion, verdict: Breakdown, carrier: str) -> dict
     }
 
 
+def evidence_rows(sample: Mapping[str, Any], verdict: Breakdown) -> list[dict[str, Any]]:
+    """The rows of the `reward_parts` table for a sample's row: none for a reward of one judge."""
+    return [
+        {
+            "checkpoint": sample["checkpoint"],
+            "problem_id": sample["problem_id"],
+            "sample_id": sample["sample_id"],
+            "part": one.part,
+            "judge": one.judge,
+            "status": one.status.value,
+            "reason": one.reason,
+            "value": one.value,
+            "seconds": one.seconds,
+            "tokens": one.tokens,
+            "evidence": one.text,
+        }
+        for one in verdict.evidence
+    ]
+
+
 class Committer:
     """Buffers rows and commits them in time; a context manager that flushes at its end.
 

@@ -125,7 +125,11 @@ class VllmCarrier:
         from vllm.sampling_params import RepetitionDetectionParams, RequestOutputKind, StructuredOutputsParams
 
         repetition = request.sampling.repetition
-        form = StructuredOutputsParams(regex=pattern(request.sampling.max_tokens))
+        form = None
+        if request.sampling.short_answer:
+            form = StructuredOutputsParams(regex=pattern(request.sampling.max_tokens))
+        elif request.sampling.json_schema:
+            form = StructuredOutputsParams(json=request.sampling.json_schema, disable_any_whitespace=True)
         return SamplingParams(
             temperature=request.sampling.temperature,
             top_p=request.sampling.top_p,
@@ -139,7 +143,7 @@ class VllmCarrier:
             repetition_detection=RepetitionDetectionParams(repetition.longest, 1, repetition.times)
             if repetition
             else None,
-            structured_outputs=form if request.sampling.short_answer else None,
+            structured_outputs=form,
         )
 
     def _completion(self, request: SampleRequest, output: RequestOutput) -> Completion:

@@ -27,6 +27,7 @@ from kimi_pipeline.profiles.sections import (
     Model,
     Nights,
     Notifications,
+    RewardModels,
     Rl,
     Sandbox,
     Section,
@@ -51,6 +52,7 @@ class Profile(Section):
     maintenance: Maintenance = Maintenance()
     notifications: Notifications = Notifications()
     sft: Sft = Sft()
+    reward_models: RewardModels = RewardModels()
     rl: Rl = Rl()
     evaluation: Evaluation = Evaluation()
     sandbox: Sandbox = Sandbox()

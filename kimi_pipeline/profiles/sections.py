@@ -191,6 +191,28 @@ class Sft(Section):
     )
 
 
+class RewardModels(Section):
+    examples: int = Field(
+        800_000, ge=0, description="Examples that both reward models learn from, at most [2.3.5]; 0: none is trained"
+    )
+    held_out_examples: Count = Field(2_000, description="Examples of held-out problems that they are measured on")
+    sampled_share: Share = Field(
+        0.3, description="Share of examples that are sampled responses; the rest are hard cases"
+    )
+    epochs: Count = Field(1, description="Passes over the examples, of both models")
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
+        1e-5, description="Peak learning rate of the Chain-of-Thought RM, decays by cosine; the report is silent"
+    )
+    classic_learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
+        1e-5, description="Peak learning rate of the Classic RM, decays by cosine; the report is silent"
+    )
+    votes: Count = Field(
+        5, description="Judgements of a response by the Chain-of-Thought RM, the majority counts; 1 is a greedy one"
+    )
+    temperature: Temperature = Field(1.0, description="Sampling temperature of several votes")
+    max_tokens: Count = Field(1024, description="Longest judgement, in tokens")
+
+
 class Rl(Section):
     iterations: Count = Field(80, description="Rounds of rollout and training [2.3]")
     prompts: Count = Field(32, description="Problems an iteration")
@@ -207,8 +229,10 @@ class Rl(Section):
         0, description="Longest pattern that counts as repetition and ends a response early; 0 is off [2.6.2]"
     )
     repetition_times: Annotated[int, Field(ge=2)] = Field(8, description="How often in a row the pattern must come")
-    reward: Literal["rules", "random"] = Field(
-        "rules", description="rules: the verdict; random: a coin flip in its place, a control that must not learn"
+    reward: Literal["rules", "composite", "random"] = Field(
+        "rules",
+        description="rules: the verdict; composite: the Chain-of-Thought RM where rules abstain, test cases for code [2.3.5]; "
+        "random: a coin flip in the verdict's place, a control that must not learn",
     )
     reward_seconds: Annotated[float, Field(gt=0)] = Field(
         60, description="Longest wait for one group's reward; then once more, then the group is excluded"

@@ -81,15 +81,16 @@ def shaped(base: Reward, settings: Rl, iteration: int) -> Reward:
     return ShapedReward(base, shapings) if shapings else base
 
 
-def reward_of(rules: Reward, settings: Rl, seed: int, iteration: int) -> Reward:
-    """The reward that iteration 1, 2, ... trains on: `rules` or the control in its place (`rl.reward`), then `shaped`."""
-    base = rules if settings.reward == "rules" else RandomReward(rules, seed, iteration)
+def reward_of(judge: Reward, settings: Rl, seed: int, iteration: int) -> Reward:
+    """The reward that iteration 1, 2, ... trains on: `judge` (rules, or the composite of `by_kind.py`) or the control in its
+    place (`rl.reward`), then `shaped`."""
+    base = RandomReward(judge, seed, iteration) if settings.reward == "random" else judge
     return shaped(base, settings, iteration)
 
 
 def reward_note(settings: Rl) -> str:
     """What must stand beside every figure of a run that is a control; empty where it is none."""
-    return "" if settings.reward == "rules" else "a control: its reward is a coin flip (rl.reward = random)"
+    return "a control: its reward is a coin flip (rl.reward = random)" if settings.reward == "random" else ""
 
 
 def shaping_notes(settings: Rl) -> tuple[str, ...]:

@@ -53,8 +53,27 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one judge said of a response: `part` names it (`rules`, `cot_rm`, `code`), `judge` is its version.
+
+    `value` is what it is worth (None: nothing was said), `seconds` and `tokens` what it cost, `text` what it rests on, as
+    JSON.
+    """
+
+    part: str
+    judge: str
+    status: Status
+    reason: str | None
+    value: float | None
+    seconds: float = 0.0
+    tokens: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Breakdown:
-    """The reward of one response, with its parts. `reward` is None where the response is excluded."""
+    """The reward of one response, with its parts. `reward` is None where the response is excluded. `evidence`: who was asked,
+    in order, where several judges may be."""
 
     status: Status
     reward: float | None
@@ -62,6 +81,7 @@ class Breakdown:
     extracted_answer: str | None = None
     parts: dict[str, float] = field(default_factory=dict)
     rule_version: str = ""
+    evidence: tuple[Evidence, ...] = ()
 
 
 class Reward(Protocol):

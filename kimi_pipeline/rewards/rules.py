@@ -27,6 +27,7 @@ from kimi_pipeline.rewards.structures import (
 
 Scalar = Callable[[str, str], bool | None]
 
+FREE_FORM = "free_form"  # the answer kind of words: other words may say the same
 SEVERAL_ANSWERS = "several_answers"
 HIDDEN_CONTENT = "hidden_content"
 
@@ -179,6 +180,12 @@ def _named_parts(text: str) -> bool:
 def hard(text: str) -> bool:
     """Whether a text holds algebra, so that two different texts may still be one answer."""
     return bool(_SYMBOLIC.search(text) or _VARIABLE.search(text))
+
+
+def readable(text: str) -> bool:
+    """Whether a text is a quantity or a formula, so that rules can hold it against another."""
+    text = clean(text)
+    return quantity(text) is not None or hard(text)
 
 
 def _words(reference: str, answer: str, reference_is_number: bool, answer_is_number: bool) -> bool | None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.numbers import clean
 from kimi_pipeline.rewards.pool import UNDECIDED, WORKER_FAILED, Outcome, Pool, shared_pool
-from kimi_pipeline.rewards.rules import hard, refusal, same_answer
+from kimi_pipeline.rewards.rules import FREE_FORM, hard, readable, refusal, same_answer
 from kimi_pipeline.rewards.structures import LONGEST, structure
 
 VERSION = "math-rules@2"
@@ -132,6 +132,8 @@ class Verifier:
         if (reason := refusal(reference, answer)) is not None:
             return Verdict(Status.WRONG, reason)
         same = same_answer(reference, answer, kind)
+        if kind == FREE_FORM and not same and not (readable(reference) and readable(answer)):
+            return Verdict(Status.UNVERIFIABLE, UNDECIDED)  # two texts may say the same in other words
         if same is not None:
             return Verdict(Status.CORRECT if same else Status.WRONG)
         if max(len(reference), len(answer)) > LONGEST:

@@ -11,9 +11,10 @@ prompts. vLLM starts on dummy weights: what it samples with always came by a che
 After each iteration all that the next one depends on is saved (`recovery.py`); a run that was killed goes on from there.
 
 The spec: `{"home", "profile": settings, "run_id", "code", "checkpoint": {"digest", "folder"}, "prompts": PARQUET,
-"prompt_set": {"name", "version", "digest"}}`; the file has `problem_id, prompt, answer, answer_kind` and, where it likes,
-`weight`, `pass_rate`, `samples`, `domain`, `bucket`. The result: `{"digest", "checkpoint": manifest, "policy", "curves":
-[figures of an iteration], "metrics", "seconds"}`.
+"prompt_set": {"name", "version", "digest"}, "judge": {"digest", "folder"}}`; the judge is the Chain-of-Thought RM that a
+composite reward asks (`"module"` where another process serves in its place). The file has `problem_id, prompt, answer,
+answer_kind` and, where it likes, `weight`, `pass_rate`, `samples`, `domain`, `bucket`. The result: `{"digest", "checkpoint":
+manifest, "policy", "curves": [figures of an iteration], "metrics", "seconds"}`.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ class Progress:
 
 def course_of(spec: dict[str, Any], profile: Profile) -> dict[str, Any]:
     """All that a run's course depends on but the contents of its prompt set."""
-    return {
+    judge = spec.get("judge")
+    judged_by = {"judge": [judge["digest"], profile.reward_models.model_dump()]} if judge else {}
+    return judged_by | {
         "rl": profile.rl.course(),
         "template": profile.curation.template,
         "seed": profile.seed,
@@ -175,7 +178,7 @@ class _Loop:
         """Load the trainer, bring vLLM up beside it, take up a saved run, and hand the weights over."""
         from kimi_pipeline.inference.vllm_carrier import VllmCarrier
         from kimi_pipeline.rewards.composite import shaping_notes
-        from kimi_pipeline.rewards.math_rules import MathReward
+        from kimi_pipeline.rl.asking import reward_judge
         from kimi_pipeline.rl.handover import Canary
         from kimi_pipeline.rl.learning import Learner
         from kimi_pipeline.rl.master import Master
@@ -209,7 +212,7 @@ class _Loop:
         pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self.sampler = prompt_sampler(rl, prompts, profile.seed)
         self.labels = _labels(Path(self.spec["prompts"]))
-        self.reward = MathReward()
+        self.reward = reward_judge(self.spec, profile, self.home, prompts, stack)
         self.buffer = ReplayBuffer(rl.prompts * rl.samples)
         self.worker = RolloutWorker(self.carrier, profile, self.policy)
         self.worker.prepare(prompts)

@@ -33,7 +33,7 @@ from kimi_pipeline.training.tracking import Tracker
 
 KEPT_MOMENTS = "Adam's moments kept across iterations (rl.reset_optimizer = false)"
 LAST = 5  # iterations that the checkpoint's metrics average over
-RECORDED = (tables.SAMPLES, tables.ROLLOUTS, tables.SEGMENTS, tables.REWARD_WATCH)
+RECORDED = (tables.SAMPLES, tables.ROLLOUTS, tables.SEGMENTS, tables.REWARD_WATCH, tables.REWARD_PARTS)
 
 Curves = list[dict[str, float]]
 Rows = dict[str, list[dict[str, Any]]]
@@ -76,8 +76,8 @@ class Master:
         """Commit what checkpoints hold and the lake does not: the process was killed between the two."""
         sampled = SampleStore(self._lake).recorded("rollout", {self._policy})
         known: dict[str, set[tuple[Any, ...]]] = {tables.SAMPLES.name: {(name,) for name in sampled}}
-        for table in (tables.ROLLOUTS, tables.SEGMENTS, tables.REWARD_WATCH):
-            where = [("policy", "=", self._policy)]
+        for table in (tables.ROLLOUTS, tables.SEGMENTS, tables.REWARD_WATCH, tables.REWARD_PARTS):
+            where = [("checkpoint" if table is tables.REWARD_PARTS else "policy", "=", self._policy)]
             rows = self._lake.read(table, columns=list(table.key), where=where).to_pylist()
             known[table.name] = {tuple(row[name] for name in table.key) for row in rows}
         for one in saved:

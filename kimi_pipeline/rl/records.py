@@ -1,4 +1,4 @@
-"""What an iteration adds to the lake: rows of the tables `samples`, `rollouts` and `segments`.
+"""What an iteration adds to the lake: rows of the tables `samples`, `rollouts`, `segments`, `reward_parts`.
 
 Belongs here: rows from judged groups. Does not belong here: when they are committed (`loop.py`, `recovery.py`).
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kimi_pipeline.inference.request import Completion
-from kimi_pipeline.inference.store import sample_row
+from kimi_pipeline.inference.store import evidence_rows, sample_row
 from kimi_pipeline.rl.judging import as_response
 from kimi_pipeline.rl.learning import Learned
 from kimi_pipeline.rl.replay_buffer import segment_rows
@@ -42,7 +42,7 @@ def iteration_rows(
     response: Callable[[GroupKey, Trajectory], Completion],
 ) -> dict[str, list[dict[str, Any]]]:
     """Rows by table: samples and rollouts of the groups that are complete, segments of all that this iteration sampled."""
-    samples, rollouts = [], []
+    samples, rollouts, parts = [], [], []
     for group in complete:
         for trajectory in group.trajectories:
             assert trajectory.verdict is not None and trajectory.status is not None
@@ -50,6 +50,7 @@ def iteration_rows(
             sample = sample_row(answer, trajectory.verdict, carrier)
             who = (group.key, trajectory.sample_index)
             samples.append(sample)
+            parts += evidence_rows(sample, trajectory.verdict)
             rollouts.append(
                 {
                     "sample_id": sample["sample_id"],
@@ -69,4 +70,4 @@ def iteration_rows(
                 }
             )
     segments = [{"policy": policy, **row} for group in [*complete, *growing] for row in segment_rows(group, iteration)]
-    return {"samples": samples, "rollouts": rollouts, "segments": segments}
+    return {"samples": samples, "rollouts": rollouts, "segments": segments, "reward_parts": parts}

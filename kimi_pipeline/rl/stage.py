@@ -16,6 +16,8 @@ from kimi_pipeline.curation.promotion import in_use
 from kimi_pipeline.curation.selection import RL_PROMPT_SET
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.plots import curves
+from kimi_pipeline.reward_models.service import check_cot_folder
+from kimi_pipeline.reward_models.stages import COT_REWARD_MODEL
 from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
 from kimi_pipeline.stages import Context, Outcome, Stage, code_version, latest_outcome, require_outcome
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
@@ -40,6 +42,7 @@ CODE = (
     "kimi_pipeline.training.optimizers",
     "kimi_pipeline.training.packing",
     "kimi_pipeline.training.policy",
+    "kimi_pipeline.rewards.by_kind",
     "kimi_pipeline.rewards.composite",
     "kimi_pipeline.rewards.length",
     "kimi_pipeline.rewards.random_reward",
@@ -55,12 +58,37 @@ def _settings(context: Context) -> dict[str, Any]:
     chosen = in_use(context.lake, cut.outputs) if cut else {}
     # The version that was cut last is named by its data version upstream.
     held_back = {"prompt_set": chosen["digest"]} if cut and chosen["version"] != cut.outputs["version"] else {}
-    return held_back | {
-        "rl": profile.rl.course(),
-        "dtype": profile.model.dtype,
-        "template": profile.curation.template,
-        "seed": profile.seed,
-    }
+    return (
+        held_back
+        | _judge(context)
+        | {
+            "rl": profile.rl.course(),
+            "dtype": profile.model.dtype,
+            "template": profile.curation.template,
+            "seed": profile.seed,
+        }
+    )
+
+
+def _judge(context: Context) -> dict[str, Any]:
+    """The Chain-of-Thought RM that the reward asks, and how; nothing where it asks none."""
+    profile = context.profile
+    if profile.rl.reward != "composite":
+        return {}
+    made = latest_outcome(COT_REWARD_MODEL, context)
+    asked = {name: getattr(profile.reward_models, name) for name in ("votes", "temperature", "max_tokens")}
+    return {"judge": asked | {"checkpoint": made.outputs["digest"] if made else None}}
+
+
+def _judge_spec(context: Context) -> dict[str, Any] | None:
+    """What the job is told of the judge. Raises UserError where the composite reward has none that writes verdicts."""
+    if context.profile.rl.reward != "composite":
+        return None
+    made = require_outcome(COT_REWARD_MODEL, context).outputs
+    if made["folder"] is None:
+        raise UserError("rl.reward = composite asks a Chain-of-Thought RM: set reward_models.examples above 0")
+    check_cot_folder(Path(made["folder"]))
+    return {"digest": made["digest"], "folder": made["folder"]}
 
 
 def run_job(context: Context) -> dict[str, Any]:
@@ -91,6 +119,7 @@ def run_job(context: Context) -> dict[str, Any]:
             "run_id": context.run_id,
             "code": code_version(CODE),
             "checkpoint": {"digest": policy["digest"], "folder": policy["folder"]},
+            "judge": _judge_spec(context),
             "prompts": str(path),
             "prompt_set": {"name": chosen["prompt_set"], "version": chosen["version"], "digest": chosen["digest"]},
         },
@@ -147,6 +176,7 @@ RL_CHECKPOINT = Stage(
     group="reinforcement",
     compute=train_rl,
     upstream=("sft_checkpoint", "rl_prompt_set", "decision_ledger"),
+    after=("cot_reward_model", "suite_strength"),
     settings=_settings,
     code=CODE,
     kinds=("deepspeed", "vllm", "mlflow"),

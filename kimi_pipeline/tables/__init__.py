@@ -23,6 +23,7 @@ from kimi_pipeline.tables.curation import (
 from kimi_pipeline.tables.declare import Table
 from kimi_pipeline.tables.lineage import LEDGER, PROMOTIONS, PROMPT_SET, PROMPT_SET_VERSIONS, RESULTS, STAGES
 from kimi_pipeline.tables.nights import ESTIMATES, NIGHTS, VERSION_CHECKS
+from kimi_pipeline.tables.rewards import REWARD_MODEL_CORPUS, REWARD_MODEL_JUDGEMENTS, REWARD_PARTS
 from kimi_pipeline.tables.rl import REWARD_WATCH, ROLLOUTS, SEGMENTS, SUCCESS_RATES
 from kimi_pipeline.tables.sampling import SAMPLES
 from kimi_pipeline.tables.spot_checks import SPOT_CHECKS
@@ -59,6 +60,9 @@ __all__ = [
     "REFERENCE_CHECKS",
     "RESULTS",
     "REVIEW",
+    "REWARD_MODEL_CORPUS",
+    "REWARD_MODEL_JUDGEMENTS",
+    "REWARD_PARTS",
     "REWARD_WATCH",
     "ROLLOUTS",
     "SAMPLES",

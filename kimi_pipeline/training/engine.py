@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,16 +58,29 @@ class EngineSettings:
             raise UserError("optimizer muon needs whole matrices: set the ZeRO stage to 0, or use adamw")
 
 
-class Trainer:
-    """A policy that can be trained. Every method but those of plain reading is collective: all ranks call it."""
+def load_policy(folder: Path, dtype: str) -> Policy:
+    return Policy(load_model(folder, dtype))
 
-    def __init__(self, folder: Path, settings: EngineSettings, ranks: Ranks) -> None:
+
+class Trainer:
+    """A policy that can be trained. Every method but those of plain reading is collective: all ranks call it.
+
+    `load` makes another module of a folder instead (a value model), whose forward pass is then called through `engine`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: EngineSettings,
+        ranks: Ranks,
+        load: Callable[[Path, str], Any] = load_policy,
+    ) -> None:
         """Load the model of `folder`. Raises UserError where it is no model folder with a tokenizer."""
         check_model_folder(folder)
         self.folder = folder
         self.settings = settings
         self.ranks = ranks
-        policy = Policy(load_model(folder, settings.dtype)).to(ranks.device)
+        policy = load(folder, settings.dtype).to(ranks.device)
         self.window = int(getattr(policy.model.config, "max_position_embeddings", 0))
         self._norm = math.nan
         optimizer = build_optimizer(

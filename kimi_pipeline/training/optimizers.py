@@ -14,7 +14,8 @@ from typing import Any, Literal
 import torch
 
 Rule = Literal["adamw", "muon"]
-OUTER = ("embed", "lm_head")  # input and output tables: their rows are looked up one by one, not mixed
+# Input and output tables: their rows are looked up one by one, not mixed. `score` is a reward model's value head.
+OUTER = ("embed", "lm_head", "score")
 
 
 def build_optimizer(

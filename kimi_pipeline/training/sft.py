@@ -4,8 +4,9 @@ Belongs here: the spec, the gate on the held-out loss, the checkpoint. Does not 
 (`supervised.py`), making examples (`corpora/`).
 
 The spec: `{"home", "profile": settings, "run_id", "checkpoint": {"digest", "folder"}, "examples": PARQUET, "held_out":
-PARQUET, "data_versions": {...}}`; the files have the columns of `examples.COLUMNS`. The result: `{"digest",
-"checkpoint": manifest, "metrics", "curve": [{"step", "phase", "loss", "rate"}], "tokens_per_second", "seconds"}`.
+PARQUET, "data_versions": {...}}`; the files have the columns of `examples.COLUMNS`. `"stage"` (default `sft`) names what
+is trained where it is no policy. The result: `{"digest", "checkpoint": manifest, "metrics", "curve": [{"step", "phase",
+"loss", "rate"}], "tokens_per_second", "seconds"}`.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     from kimi_pipeline.training.tracking import Tracker
 
     settings, base = profile.sft, Path(spec["checkpoint"]["folder"])
+    stage = spec.get("stage", "sft")
     engine = EngineSettings(
         settings.zero_stage,
         profile.model.dtype,
@@ -62,7 +64,7 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     home = Home(Path(spec["home"])).prepare()
     recipe = profile.settings()
     with ExitStack() as stack:
-        tracker = stack.enter_context(Tracker(home, "sft", spec["run_id"], recipe)) if ranks.is_master else None
+        tracker = stack.enter_context(Tracker(home, stage, spec["run_id"], recipe)) if ranks.is_master else None
         curve = _Curve(report if ranks.is_master else None, tracker)
         speed = fine_tune(
             trainer,
@@ -83,7 +85,7 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
         if tracker and weights is not None:
             checkpoint = save_checkpoint(
                 home.checkpoints,
-                "sft",
+                stage,
                 lambda folder: trainer.write(folder, weights),
                 parent=spec["checkpoint"]["digest"],
                 recipe=recipe,

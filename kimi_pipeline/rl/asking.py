@@ -1,0 +1,55 @@
+"""The judge of an RL run, opened: rules alone, or the composite reward with all that it asks.
+
+Belongs here: starting what a reward needs (a Chain-of-Thought RM's process, a sandbox) for as long as the run lasts. Does
+not belong here: any rule, when groups are judged (`judging.py`), shapings (`rewards/composite.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.home import Home
+from kimi_pipeline.lake import Lake
+from kimi_pipeline.profiles import Profile
+from kimi_pipeline.reward_models.service import JudgeProcess
+from kimi_pipeline.rewards.by_kind import CODE_KIND, CompositeReward
+from kimi_pipeline.rewards.contract import Reward
+from kimi_pipeline.rewards.math_rules import MathReward
+from kimi_pipeline.rl.prompt_sampling import Prompt
+
+
+def reward_judge(
+    spec: dict[str, Any], profile: Profile, home: Home, prompts: Sequence[Prompt], stack: ExitStack
+) -> Reward:
+    """The reward under `rl.reward`; `stack` closes what it started. Raises UserError where the judge refuses to serve, and
+    where the set holds coding problems and no suite was kept."""
+    if profile.rl.reward != "composite":
+        return MathReward()
+    judge = spec.get("judge")
+    if not judge:
+        raise UserError("rl.reward = composite asks a Chain-of-Thought RM: materialise cot_reward_model first")
+    second = JudgeProcess(
+        Path(judge["folder"]), judge["digest"], profile, profile.rl.reward_seconds, judge.get("module")
+    )
+    stack.callback(second.close)
+    second.start()
+    questions = {prompt.problem_id: prompt.prompt for prompt in prompts}
+    coding = any(prompt.reference.answer_kind == CODE_KIND for prompt in prompts)
+    code = _code_reward(profile, home, stack) if coding else None
+    return CompositeReward(MathReward(), second, questions, code)
+
+
+def _code_reward(profile: Profile, home: Home, stack: ExitStack) -> Reward:
+    from kimi_pipeline.rewards.code import CodeReward
+    from kimi_pipeline.sandbox_door import open_sandbox
+    from kimi_pipeline.testcases.serving import load_suites
+
+    suites = load_suites(Lake(home.lake), profile.name)
+    if not suites:
+        raise UserError("the prompt set holds coding problems and no suite was kept: materialise suite_strength first")
+    box = stack.enter_context(open_sandbox(profile.sandbox))
+    return CodeReward(suites, box, parallel=profile.sandbox.pool_size)
