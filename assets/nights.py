@@ -28,6 +28,7 @@ DUE = "kimi/night_due"
 LATE = "kimi/night_late"
 """Tag of a night that is made up for: how late it began."""
 PRIORITY = {"dagster/priority": "-10"}  # behind all that people start, in the run queue and in the pool
+DATA_VERSION = "dagster/data_version"
 ON_TIME = timedelta(minutes=30)
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
 """A night a day, with room for one that is made up for."""
@@ -62,6 +63,9 @@ def night_assets(lineage: Mapping[str, Stage], defaults: Profile) -> list[dg.Ass
             until = deadline(begun, due, nights.until, nights.timezone)
             with yielding(context.instance, "gpu", context.run.run_id, work.home.jobs) as stop_file:
                 found = ask_again(work, choose_target(work), started=begun, until=until, stop_file=stop_file)
+        for name, made in (("difficulty", found), ("guessability", found["guesses"])):
+            if name in lineage and made["sampled"]:
+                context.log_event(_asked_again(context.instance, name, made))
         return dg.MaterializeResult(metadata=_estimates_shown(found))
 
     @dg.asset(
@@ -95,6 +99,20 @@ def night_assets(lineage: Mapping[str, Stage], defaults: Profile) -> list[dg.Ass
         return dg.MaterializeResult(metadata=_versions_shown(rows))
 
     return [nightly_estimates, nightly_versions]
+
+
+def _asked_again(instance: dg.DagsterInstance, asset: str, made: Mapping[str, Any]) -> dg.AssetMaterialization:
+    """A stage's asset shows that a night has made estimates of it again. Its data version stays: the stage's own result did
+    not change, and sets are cut anew by the night, which compares them, not by automation, which would not."""
+    newest = instance.get_latest_materialization_event(dg.AssetKey(asset))
+    made_before = newest.asset_materialization if newest is not None else None
+    known = (made_before.tags if made_before is not None else None) or {}
+    return dg.AssetMaterialization(
+        asset,
+        description=f"night: {made['sampled']} prompts asked again, {made['left']} left",
+        metadata={"asked_again": made["sampled"], "left": made["left"]},
+        tags={DATA_VERSION: known[DATA_VERSION]} if DATA_VERSION in known else None,
+    )
 
 
 def _estimates_shown(found: Mapping[str, Any]) -> dict[str, Any]:

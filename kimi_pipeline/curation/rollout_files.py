@@ -126,14 +126,16 @@ def _ours(values: Mapping[str, Any]) -> tuple[Any, list[Any], list[Any]]:
 
 
 def _trl(values: Mapping[str, Any]) -> tuple[Any, list[Any], list[Any]]:
-    """`prompt` and `completion` as text or as messages; the reward is `reward`, or the sum of the reward functions'."""
-    named = [value for name, value in values.items() if name.endswith("_reward") and isinstance(value, int | float)]
+    """`prompt` and `completion` as text or as messages; the reward is `reward`, or the sum of the reward functions', whose
+    columns TRL names after them (beside `step` and `advantage`)."""
+    named = [value for name, value in values.items() if "reward" in name and isinstance(value, int | float)]
     verdict = values.get("reward", sum(named) if named else None)
     return values.get("prompt"), [values.get("completion")], [verdict]
 
 
 def _verl(values: Mapping[str, Any]) -> tuple[Any, list[Any], list[Any]]:
-    """`input`, `output` and `score` of a dump; datasets say `prompt` (messages) and `responses`."""
+    """`input`, `output` and `score` of a dump (`trainer.rollout_data_dir`, with `gts` and `step` beside them); datasets say
+    `prompt` (messages) and `responses`."""
     answers = values.get("responses", values.get("output"))
     verdict = values.get("score", values.get("acc"))
     answers = answers if isinstance(answers, list) and not _is_chat(answers) else [answers]

@@ -131,7 +131,7 @@ def night(home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPa
     drift = {"mean_shift": 0.1, "moved": 3, "moved_by_luck": 0.2}
     report = {
         "stale": {"new_checkpoint": 5}, "sampled": 4, "left": 1, "tokens": 99, "stopped_by": "budget", "drift": drift,
-        "guesses": {"stale": 2, "left": 0}, "checkpoint": "c",
+        "guesses": {"stale": 2, "sampled": 2, "left": 0}, "checkpoint": "c",
     }  # fmt: skip
 
     def ask_again(context: Any, who: Any, **given: Any) -> dict[str, Any]:
@@ -159,13 +159,19 @@ def test_a_night_in_dagster(night: Callable[..., Any], instance: dg.DagsterInsta
         "reason_code": "rates_shifted",
         "detail": "x",
     }
+    before = dg.AssetMaterialization("difficulty", tags={nights.DATA_VERSION: "7"})
+    instance.report_runless_asset_event(before)
     result, asked = night([row | {"figures": {}}], due="2026-11-25T01:00:00+00:00")
     assert result.success
     assert asked["until"] - asked["started"] == timedelta(hours=5)  # made up for: as long as on time
-    shown = result.asset_materializations_for_node("nightly_estimates")[0].metadata
+    shown = result.asset_materializations_for_node("nightly_estimates")[-1].metadata
     assert (shown["stale"].value, shown["sampled"].value, shown["stopped_by"].value) == (5, 4, "budget")
     versions = result.asset_materializations_for_node("nightly_versions")
     assert versions[-1].metadata["blocked"].value == 1
+    event = instance.get_latest_materialization_event(dg.AssetKey("difficulty"))
+    assert event is not None and event.asset_materialization is not None
+    assert event.asset_materialization.description == "night: 4 prompts asked again, 1 left"
+    assert event.asset_materialization.tags[nights.DATA_VERSION] == "7"  # nothing downstream asks for itself
     event = instance.get_latest_materialization_event(dg.AssetKey("rl_prompt_set"))
     assert event is not None and event.asset_materialization is not None
     assert event.asset_materialization.partition == "smoke"

@@ -1,75 +1,153 @@
-"""The UI in a real browser: materialise an asset, then once more with settings changed in the Launchpad."""
+"""The UI in a real browser, on a home in which curation has run: a stage and its plot, a check that blocks, the report, the
+night's switch, the Launchpad. One server for all; `KIMI_SCREENSHOTS=docs/images` keeps the pictures that docs show."""
 
 from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kimi_pipeline import tables
 from kimi_pipeline.home import Home
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles import load_profile
-from kimi_pipeline.tables import PROBLEMS
-from tests.dagster.browser import open_page, running_ui, why_no_browser
+from tests.conftest import missing
+from tests.dagster.browser import graphql, open_page, running_ui, why_no_browser
+from tests.dagster.lived_in import SET, SETTINGS, live_in
 
-RUN_MS = 180_000  # a run in the UI starts a process of its own
-
-
-@pytest.fixture
-def browser_or_skip() -> None:
-    reason = why_no_browser()
-    if reason and os.environ.get("REQUIRE_ALL") == "1":
-        pytest.fail(reason)
-    if reason:
-        pytest.skip(reason)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+RUN_SECONDS = 240  # a run in the UI starts a process of its own
+SCHEDULES = """
+{ schedulesOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "kimi_pipeline"}) {
+    ... on Schedules { results { name scheduleState { status } futureTicks(limit: 1) { results { timestamp } } } } }
+  instance { daemonHealth { allDaemonStatuses { daemonType healthy } } } }
+"""
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_materialise_and_change_a_threshold_in_the_launchpad(browser_or_skip: None, home: Home, tmp_path: Path) -> None:
-    lake, defaults = Lake(home.lake), load_profile("smoke", {}).corpora
-    with running_ui(tmp_path / "ui.log") as url, open_page(tmp_path / "failed.png") as page:
-        page.goto(f"{url}/assets/corpus")
-        page.get_by_role("button", name="Materialize").first.click()
-        page.get_by_text("Launched run").first.wait_for()
-        page.goto(f"{url}/runs")
-        wait_for_success(page)
-        rows = rows_shown(page, url, lake)
-        page.screenshot(path=tmp_path / "materialised.png")
-        assert corpus_runs(lake) == [(defaults.problems_per_family, defaults.max_text_bytes)]
+@dataclass(frozen=True)
+class Ui:
+    """The running UI, a browser's page, and what they stand on."""
 
-        page.get_by_role("button", name="Materialize").first.locator("xpath=following::button[1]").click()
-        page.get_by_text("Open launchpad").click()
-        editor = page.locator(".CodeMirror")
-        editor.get_by_text("max_text_bytes").wait_for()
-        for name, value in (("problems_per_family", 30), ("max_text_bytes", 1000)):
-            change(editor, f"{name}: {getattr(defaults, name)}", f"{name}: {value}")
-        page.get_by_text("No errors").wait_for()
-        page.screenshot(path=tmp_path / "launchpad.png")
-        page.get_by_role("button", name="Materialize").last.click()
-        page.wait_for_url("**/runs/*")  # the Launchpad goes there by itself
-        wait_for_success(page)
-        fewer = rows_shown(page, url, lake)
-        page.screenshot(path=tmp_path / "changed.png")
-        assert fewer < rows
-        assert corpus_runs(lake)[-1] == (30, 1000)
+    url: str
+    page: Any
+    lake: Lake
+    pictures: Path
+
+    def picture(self, name: str, height: int = 900) -> None:
+        clip = {"x": 0, "y": 0, "width": 1600, "height": height}
+        self.page.screenshot(path=self.pictures / f"{name}.png", clip=clip)
 
 
-def wait_for_success(page: Any) -> None:
-    """Wait until the page, of one run or of all, shows the one run as ended well."""
-    page.get_by_text("Success", exact=True).first.wait_for(timeout=RUN_MS)
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    if reason := why_no_browser():
+        missing(reason)
+    folder = tmp_path_factory.mktemp("ui")
+    pictures = Path(os.environ.get("KIMI_SCREENSHOTS", folder)).resolve()
+    with pytest.MonkeyPatch.context() as environment:
+        lake = live_in(Home(folder / "home"), environment)
+        with running_ui(folder / "ui.log") as url, open_page(folder / "failed.png") as page:
+            yield Ui(url, page, lake, pictures)
 
 
-def rows_shown(page: Any, url: str, lake: Lake) -> int:
-    """The asset's page shows the lake's row count; returns it."""
-    rows = lake.delta(PROBLEMS).count()
-    page.goto(f"{url}/assets/corpus")
+def test_a_stage_its_plot_and_the_check_that_blocks_it(ui: Ui) -> None:
+    page = ui.page
+    planted = {"problem_id": "planted", "pass_rate": 0.9, "low": 0.1, "high": 0.3}
+    ui.lake.append(tables.DIFFICULTY, [planted], run_id="test", reason="a rate outside its interval")
+    page.goto(f"{ui.url}/assets/difficulty")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_text("Launched run").first.wait_for()
+    run_ends(ui, runs=2)  # the first one made the home
+    page.goto(f"{ui.url}/assets/difficulty?view=events")
+    page.get_by_text("[Show Markdown]").first.click()
+    plot = page.get_by_role("img", name="pass_rates")
+    plot.wait_for()
+    assert plot.evaluate("image => image.naturalWidth") > 300
+    ui.picture("plot")
+    page.goto(f"{ui.url}/assets/difficulty?view=checks")
+    page.get_by_text("Pass rates lie in [0, 1] and inside their interval; not so: planted").wait_for()
+    page.get_by_text("blocking").first.wait_for()
+    page.get_by_text("Failed", exact=True).first.wait_for()
+    ui.picture("check", height=640)
+
+
+def test_the_report_is_found_at_its_asset_and_searched(ui: Ui) -> None:
+    page = ui.page
+    page.goto(f"{ui.url}/assets/rl_prompt_set?view=partitions&partition={SET}")
+    shown = page.get_by_text(f"report-{SET}-1.html").first
+    shown.wait_for()
+    page.goto(Path(shown.inner_text().strip()).as_uri())
+    refused = ui.lake.rows(
+        "select problem_id, prompt from problems semi join (select problem_id from evaluability where verdict = 'refuse') "
+        "using (problem_id) order by problem_id limit 1"
+    )
+    ui.picture("report")
+    page.get_by_label("Search").fill(refused[0]["problem_id"][:12])
+    found = page.locator("#problems tbody tr")
+    assert found.count() == 1
+    assert refused[0]["prompt"][:40] in found.first.inner_text()
+
+
+def test_the_night_is_switched_on(ui: Ui) -> None:
+    page = ui.page
+    assert schedule(ui)["scheduleState"]["status"] == "STOPPED"
+    page.goto(f"{ui.url}/automation")
+    page.get_by_text("Scheduled At 01:00 AM UTC").wait_for()
+    # night_shift is the last of the list; its box is hidden behind what the page draws in its place.
+    page.locator("input[type=checkbox]").last.evaluate("box => box.click()")
+    page.wait_for_function("() => [...document.querySelectorAll('input[type=checkbox]')].at(-1).checked")
+    ui.picture("automation", height=430)
+    on = schedule(ui)
+    assert on["scheduleState"]["status"] == "RUNNING" and on["futureTicks"]["results"]
+    daemons = graphql(ui.url, SCHEDULES)["instance"]["daemonHealth"]["allDaemonStatuses"]
+    assert {one["daemonType"]: one["healthy"] for one in daemons}["SCHEDULER"]
+
+
+def schedule(ui: Ui) -> dict[str, Any]:
+    found = graphql(ui.url, SCHEDULES)["schedulesOrError"]["results"]
+    return next(one for one in found if one["name"] == "night_shift")
+
+
+def test_a_threshold_is_changed_in_the_launchpad(ui: Ui) -> None:
+    page, defaults = ui.page, load_profile("smoke", SETTINGS).corpora
+    rows = ui.lake.delta(tables.PROBLEMS).count()
+    page.goto(f"{ui.url}/assets/corpus")
     page.get_by_text("Row count").wait_for()
     page.get_by_text(f"{rows:,}", exact=True).first.wait_for()
-    return rows
+    page.get_by_role("button", name="Materialize").first.locator("xpath=following::button[1]").click()
+    page.get_by_text("Open launchpad").click()
+    editor = page.locator(".CodeMirror")
+    editor.get_by_text("max_text_bytes").wait_for()
+    for name, value in (("problems_per_family", 30), ("max_text_bytes", 1000)):
+        change(editor, f"{name}: {getattr(defaults, name)}", f"{name}: {value}")
+    page.get_by_text("No errors").wait_for()
+    page.get_by_role("button", name="Materialize").last.click()
+    page.wait_for_url("**/runs/*")  # the Launchpad goes there by itself
+    run_ends(ui, runs=3)
+    page.get_by_text("Success", exact=True).first.wait_for()
+    fewer = ui.lake.delta(tables.PROBLEMS).count()
+    page.goto(f"{ui.url}/assets/corpus")
+    page.get_by_text(f"{fewer:,}", exact=True).first.wait_for()
+    assert fewer < rows
+    used = (defaults.problems_per_family, defaults.max_text_bytes)
+    assert corpus_runs(ui.lake) == [used, (30, 1000)]
+
+
+def run_ends(ui: Ui, runs: int) -> None:
+    """Wait until so many runs have ended."""
+    end = time.monotonic() + RUN_SECONDS
+    while time.monotonic() < end:
+        found = graphql(ui.url, "{ runsOrError { ... on Runs { results { status } } } }")["runsOrError"]["results"]
+        if sum(run["status"] in ("SUCCESS", "FAILURE") for run in found) >= runs:
+            return
+        time.sleep(0.5)
+    raise AssertionError("the run did not end")
 
 
 def change(editor: Any, old: str, new: str) -> None:
