@@ -24,6 +24,7 @@ from kimi_pipeline.errors import UserError
 from kimi_pipeline.intervals import wilson
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.reasons import Reason
+from kimi_pipeline.reward_models.cases import Category
 from kimi_pipeline.rewards.contract import Reference, Response, Status
 from kimi_pipeline.rewards.math_rules import VERSION, MathReward
 
@@ -52,6 +53,8 @@ class Judgement:
     def spot_check_id(self) -> str:
         return digest([STAGE, self.judge, self.judge_version, self.problem_id, self.sample_id, self.response])
 
+
+Collector = Callable[[Lake, int, int], list[Judgement]]
 
 SAMPLES = f"""
     select problem_id, sample_id, answer, answer_kind, text, status, rule_version from samples
@@ -114,6 +117,46 @@ def verifier_on_made(lake: Lake, seed: int, most: int) -> list[Judgement]:
     return found
 
 
+CASES = """
+    with newest as (
+        select profile, model, checkpoint, votes from reward_model_judgements where model = $model
+        group by all order by max(created_at) desc, votes desc limit 1
+    )
+    select c.problem_id, c.sample_id, c.reference, c.response, c.category, c.correct, j.judged_correct, j.checkpoint,
+           j.votes, p.answer_kind
+    from reward_model_judgements j join newest using (profile, model, checkpoint, votes)
+    join reward_model_corpus c using (profile, example_id)
+    left join (select problem_id, any_value(answer_kind) as answer_kind from problems group by 1) p
+      on p.problem_id = c.problem_id
+    where j.judged_correct is not null
+    qualify row_number() over (partition by c.problem_id order by md5($seed || example_id)) = 1
+    order by md5($seed || c.problem_id) limit $most
+"""
+
+
+def reward_model(model: str) -> Collector:
+    """The newest verdicts of a reward model (`classic` or `cot`) on held-out examples, one a problem. Hard cases were made to
+    be right or wrong; of a sampled response a person must say."""
+
+    def judgements(lake: Lake, seed: int, most: int) -> list[Judgement]:
+        return [
+            Judgement(
+                model,
+                f"{row['checkpoint'][:12]}, {row['votes']} votes",
+                row["problem_id"],
+                row["sample_id"],
+                row["answer_kind"] or "",
+                row["reference"],
+                row["response"],
+                row["judged_correct"],
+                None if row["category"] == Category.SAMPLED else row["correct"],
+            )
+            for row in lake.rows(CASES, {"model": model, "seed": str(seed), "most": most})
+        ]
+
+    return judgements
+
+
 def made_answer(reference: str, rng: random.Random) -> tuple[str, bool]:
     """An answer and whether it is the reference's value: a number in another form or another number, anything else as it
     stands. Only of numbers is it known that a changed one is wrong."""
@@ -127,8 +170,12 @@ def made_answer(reference: str, rng: random.Random) -> tuple[str, bool]:
     return reference, True
 
 
-Collector = Callable[[Lake, int, int], list[Judgement]]
-COLLECTORS: tuple[Collector, ...] = (verifier_on_samples, verifier_on_made)
+COLLECTORS: tuple[Collector, ...] = (
+    verifier_on_samples,
+    verifier_on_made,
+    reward_model("cot"),
+    reward_model("classic"),
+)
 """Where judgements come from: (lake, seed, most) -> at most so many, drawn by the seed, no two of one problem."""
 POOL = 20  # judgements that are looked at for each that is drawn
 

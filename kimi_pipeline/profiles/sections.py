@@ -301,6 +301,11 @@ class Rl(Section):
     watch: Literal["off", "warn", "stop"] = Field(
         "warn", description="What the watch over the reward does where a policy seems to hack it: warn, or stop the run"
     )
+    watch_judge: Literal["none", "cot_rm"] = Field(
+        "none",
+        description="Beside reward rules, an independent judge: the Chain-of-Thought RM, in a process of its own. A "
+        "composite reward needs none: its two judges watch each other",
+    )
     watch_every: Count = Field(
         3, description="An independent judge is asked every so many iterations, where there is one"
     )

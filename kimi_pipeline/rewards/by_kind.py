@@ -40,6 +40,11 @@ class CompositeReward:
         judges = [rules.version, *(one.version for one in (second, code) if one is not None)]
         self.version = f"{VERSION}({','.join(judges)})"
 
+    @property
+    def second(self) -> SecondOpinion | None:
+        """Who is asked where rules abstain."""
+        return self._second
+
     def score(self, reference: Reference, group: Sequence[Response]) -> list[Breakdown]:
         """[k]. A judge that fails excludes the responses that it alone could have judged; it ends nothing."""
         if reference.answer_kind == CODE_KIND:

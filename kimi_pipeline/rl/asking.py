@@ -1,4 +1,4 @@
-"""The judge of an RL run, opened: rules alone, or the composite reward with all that it asks.
+"""The judges of an RL run, opened: rules alone, or the composite reward with all that it asks; the watch's own.
 
 Belongs here: starting what a reward needs (a Chain-of-Thought RM's process, a sandbox) for as long as the run lasts. Does
 not belong here: any rule, when groups are judged (`judging.py`), shapings (`rewards/composite.py`).
@@ -20,6 +20,7 @@ from kimi_pipeline.rewards.by_kind import CODE_KIND, CompositeReward
 from kimi_pipeline.rewards.contract import Reward
 from kimi_pipeline.rewards.math_rules import MathReward
 from kimi_pipeline.rl.prompt_sampling import Prompt
+from kimi_pipeline.rl.reward_watch import ByReward, BySecondOpinion, ByTheOther, IndependentJudge
 
 
 def reward_judge(
@@ -41,6 +42,26 @@ def reward_judge(
     coding = any(prompt.reference.answer_kind == CODE_KIND for prompt in prompts)
     code = _code_reward(profile, home, stack) if coding else None
     return CompositeReward(MathReward(), second, questions, code)
+
+
+def independent_judge(
+    spec: dict[str, Any], profile: Profile, reward: Reward, stack: ExitStack
+) -> IndependentJudge | None:
+    """Whom the watch over the reward asks; None where there is nobody. A composite reward has two judges, so there is always
+    one that did not decide; beside rules, the Chain-of-Thought RM under `rl.watch_judge`; nobody beside the control."""
+    if isinstance(reward, CompositeReward):
+        return ByTheOther(ByReward(MathReward()), BySecondOpinion(reward.second)) if reward.second else None
+    if profile.rl.watch_judge == "none" or profile.rl.reward == "random":
+        return None
+    judge = spec.get("watch_judge")
+    if not judge:
+        raise UserError("rl.watch_judge = cot_rm asks a Chain-of-Thought RM: materialise cot_reward_model first")
+    second = JudgeProcess(
+        Path(judge["folder"]), judge["digest"], profile, profile.rl.reward_seconds, judge.get("module")
+    )
+    stack.callback(second.close)
+    second.start()
+    return BySecondOpinion(second)
 
 
 def _code_reward(profile: Profile, home: Home, stack: ExitStack) -> Reward:

@@ -11,10 +11,11 @@ prompts. vLLM starts on dummy weights: what it samples with always came by a che
 After each iteration all that the next one depends on is saved (`recovery.py`); a run that was killed goes on from there.
 
 The spec: `{"home", "profile": settings, "run_id", "code", "checkpoint": {"digest", "folder"}, "prompts": PARQUET,
-"prompt_set": {"name", "version", "digest"}, "judge": {"digest", "folder"}}`; the judge is the Chain-of-Thought RM that a
-composite reward asks (`"module"` where another process serves in its place). The file has `problem_id, prompt, answer,
-answer_kind` and, where it likes, `weight`, `pass_rate`, `samples`, `domain`, `bucket`. The result: `{"digest", "checkpoint":
-manifest, "policy", "curves": [figures of an iteration], "metrics", "seconds"}`.
+"prompt_set": {"name", "version", "digest"}, "judge": {"digest", "folder"}, "watch_judge": {"digest", "folder"}}`; the judge is
+the Chain-of-Thought RM that a composite reward asks (`"module"` where another process serves in its place), the other one the
+one that the watch over the reward asks. The file has `problem_id, prompt, answer, answer_kind` and, where it likes, `weight`,
+`pass_rate`, `samples`, `domain`, `bucket`. The result: `{"digest", "checkpoint": manifest, "policy", "curves": [figures of
+an iteration], "metrics", "seconds"}`.
 """
 
 from __future__ import annotations
@@ -178,13 +179,13 @@ class _Loop:
         """Load the trainer, bring vLLM up beside it, take up a saved run, and hand the weights over."""
         from kimi_pipeline.inference.vllm_carrier import VllmCarrier
         from kimi_pipeline.rewards.composite import shaping_notes
-        from kimi_pipeline.rl.asking import reward_judge
+        from kimi_pipeline.rl.asking import independent_judge, reward_judge
         from kimi_pipeline.rl.handover import Canary
         from kimi_pipeline.rl.learning import Learner
         from kimi_pipeline.rl.master import Master
         from kimi_pipeline.rl.replay_buffer import ReplayBuffer
         from kimi_pipeline.rl.residence import Residence
-        from kimi_pipeline.rl.reward_watch import reward_watch
+        from kimi_pipeline.rl.reward_watch import RewardWatch
         from kimi_pipeline.rl.rollout import RolloutWorker
         from kimi_pipeline.training.engine import EngineSettings, Trainer
 
@@ -221,7 +222,7 @@ class _Loop:
         self.canary = Canary(first, temperature=rl.temperature, limit=rl.max_logprob_gap, pad_id=pad_id)
         saved = self.recovery.saved()
         if self.ranks.is_master and rl.watch != "off":
-            self.watch = reward_watch(rl, profile.seed)
+            self.watch = RewardWatch(rl, profile.seed, independent_judge(self.spec, profile, self.reward, stack))
         if saved:
             self._restore(saved[-1], prompts)
         if self.ranks.is_master:

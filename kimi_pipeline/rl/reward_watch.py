@@ -22,11 +22,12 @@ from typing import Any, Protocol
 
 from kimi_pipeline.intervals import wilson
 from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.rewards.by_kind import RULES, SECOND
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Reward, Status
 from kimi_pipeline.rewards.extraction import find_answer, stated_answers, without_answers
-from kimi_pipeline.rewards.math_rules import MathReward
 from kimi_pipeline.rewards.numbers import canonical
 from kimi_pipeline.rewards.rules import SEVERAL_ANSWERS, refusal
+from kimi_pipeline.rewards.second_opinion import Question, SecondOpinion
 from kimi_pipeline.rewards.structures import structure
 
 REWARDED = (
@@ -97,6 +98,49 @@ class ByReward:
         found = [self._reward.score(one.reference, [one.response])[0] for one in responses]
         decided = (Status.CORRECT, Status.WRONG, Status.NO_ANSWER)
         return [one.status is Status.CORRECT if one.status in decided else None for one in found]
+
+
+class BySecondOpinion:
+    """A second opinion (the Chain-of-Thought RM) as the independent judge: beside the rules."""
+
+    def __init__(self, second: SecondOpinion) -> None:
+        self._second = second
+
+    @property
+    def name(self) -> str:
+        return self._second.version
+
+    def judge(self, responses: Sequence[Watched]) -> list[bool | None]:
+        """Raises RuntimeError where the judge failed: what it could not say is no signal of the policy."""
+        asked = [Question(one.question, one.reference.answer, one.response.text) for one in responses]
+        opinions = self._second.judge(asked) if asked else []
+        if failed := [one.reason for one in opinions if one.failed]:
+            raise RuntimeError(f"{len(failed)} of {len(opinions)} opinions failed: {failed[0]}")
+        return [one.correct for one in opinions]
+
+
+class ByTheOther:
+    """The judge of a composite reward that did not decide: the second opinion on what rules decided, rules on the rest. What
+    rules leave open there rests on the second opinion alone, and counts as undecided."""
+
+    def __init__(self, rules: IndependentJudge, second: IndependentJudge) -> None:
+        self._rules, self._second = rules, second
+
+    @property
+    def name(self) -> str:
+        return f"{self._rules.name} or {self._second.name}, whichever did not decide"
+
+    def judge(self, responses: Sequence[Watched]) -> list[bool | None]:
+        found: list[bool | None] = [None] * len(responses)
+        for part, judge in ((RULES, self._second), (SECOND, self._rules)):
+            places = [place for place, one in enumerate(responses) if _decided_by(one) == part]
+            for place, verdict in zip(places, judge.judge([responses[place] for place in places]), strict=True):
+                found[place] = verdict
+        return found
+
+
+def _decided_by(one: Watched) -> str:
+    return one.verdict.evidence[-1].part if one.verdict.evidence else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +220,7 @@ class RewardWatch:
     def notes(self) -> tuple[str, ...]:
         """Lines for the user about what is watched."""
         if self._judge is None:
-            return (
-                "reward watch: no independent judge beside this reward; signals of the responses alone are watched",
-            )
+            return ("reward watch: no independent judge (rl.watch_judge); signals of the responses alone are watched",)
         every = self._settings.watch_every
         return (f"reward watch: {self._judge.name} is the independent judge, asked every {every} iterations",)
 
@@ -204,7 +246,7 @@ class RewardWatch:
             try:
                 findings += self._by_judge(iteration, judged)
             except Exception as error:  # whatever a judge raises: training goes on, and the figures say it
-                failure = f"the independent judge failed ({type(error).__name__})"
+                failure = f"the independent judge failed ({type(error).__name__}: {error})"[:EXCERPT]
         found = tuple(one for one in findings if one is not None)
         self._remember(found, rewarded)
         by_id = {one.sample_id: one for one in judged}
@@ -295,12 +337,6 @@ class RewardWatch:
         self._beginning = {name: _Beginning(*numbers) for name, numbers in state["beginning"].items()}
         self._lengths, self._formats = list(state["lengths"]), Counter(state["formats"])
         self._learning, self._alarmed = state["learning"], list(state["alarmed"])
-
-
-def reward_watch(settings: Rl, seed: int) -> RewardWatch:
-    """The watch of a run. The verifier is the independent judge of every reward but its own rules' and the control's."""
-    judge = None if settings.reward in ("rules", "random") else ByReward(MathReward())
-    return RewardWatch(settings, seed, judge)
 
 
 def _several(one: Watched) -> bool:

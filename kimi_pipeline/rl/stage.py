@@ -82,11 +82,20 @@ def _judge(context: Context) -> dict[str, Any]:
 
 def _judge_spec(context: Context) -> dict[str, Any] | None:
     """What the job is told of the judge. Raises UserError where the composite reward has none that writes verdicts."""
-    if context.profile.rl.reward != "composite":
-        return None
+    return _cot_rm(context, "rl.reward = composite") if context.profile.rl.reward == "composite" else None
+
+
+def _watch_judge_spec(context: Context) -> dict[str, Any] | None:
+    """The same of the judge that the watch over the reward asks; a composite reward brings its own."""
+    rl = context.profile.rl
+    asks = rl.watch != "off" and rl.watch_judge == "cot_rm" and rl.reward == "rules"
+    return _cot_rm(context, "rl.watch_judge = cot_rm") if asks else None
+
+
+def _cot_rm(context: Context, who: str) -> dict[str, Any]:
     made = require_outcome(COT_REWARD_MODEL, context).outputs
     if made["folder"] is None:
-        raise UserError("rl.reward = composite asks a Chain-of-Thought RM: set reward_models.examples above 0")
+        raise UserError(f"{who} asks a Chain-of-Thought RM: set reward_models.examples above 0")
     check_cot_folder(Path(made["folder"]))
     return {"digest": made["digest"], "folder": made["folder"]}
 
@@ -120,6 +129,7 @@ def run_job(context: Context) -> dict[str, Any]:
             "code": code_version(CODE),
             "checkpoint": {"digest": policy["digest"], "folder": policy["folder"]},
             "judge": _judge_spec(context),
+            "watch_judge": _watch_judge_spec(context),
             "prompts": str(path),
             "prompt_set": {"name": chosen["prompt_set"], "version": chosen["version"], "digest": chosen["digest"]},
         },

@@ -102,6 +102,29 @@ def test_another_seed_asks_about_other_problems_until_there_are_none(lake: Lake)
         put_to_people(lake, 20, 2, run_id="r")
 
 
+def test_reward_models_are_drawn_by_their_newest_verdicts_beside_the_reports_figures(lake: Lake) -> None:
+    examples, judged = [], []
+    for number in range(30):
+        key = {"profile": "laptop", "example_id": f"e{number}", "problem_id": f"p{number:02d}"}
+        category = "sampled" if number % 3 == 0 else "unit"
+        case = {"category": category, "correct": number % 2 == 0}
+        examples.append(key | case | {"reference": "1", "response": f"text {number}", "split": "held_out"})
+        for model, right in (("classic", number % 4 != 1), ("cot", True)):
+            said = case["correct"] if right else not case["correct"]
+            judged.append(key | case | {"model": model, "checkpoint": "c" * 32, "votes": 1, "judged_correct": said})
+    lake.append(tables.REWARD_MODEL_CORPUS, examples, **STAMP)
+    lake.append(tables.REWARD_MODEL_JUDGEMENTS, judged, **STAMP)
+    assert put_to_people(lake, 8, 0, run_id="r")["drawn"] == 32
+    rows = {row["judge"]: row for row in report(lake)}
+    assert set(rows) == {"classic", "cot", "verifier"} and {row["truth"] for row in rows.values()} == {"construction"}
+    assert (rows["cot"]["accuracy"], rows["cot"]["reported"], rows["classic"]["reported"]) == (1.0, 0.985, 0.844)
+    assert rows["cot"]["n"] + rows["cot"]["waiting"] == 8 and rows["cot"]["versions"] == [f"{'c' * 12}, 1 votes"]
+    drawn = lake.rows("select * from spot_checks where judge = 'classic'")
+    assert all((row["made_correct"] is None) == (int(row["problem_id"][1:]) % 3 == 0) for row in drawn)
+    wrong = [row for row in drawn if row["made_correct"] not in (None, row["judged_correct"])]
+    assert rows["classic"]["right"] == rows["classic"]["n"] - len(wrong)
+
+
 def test_a_draw_is_in_proportion_to_kinds_and_takes_no_problem_twice() -> None:
     def judged(judge: str, number: int, kind: str) -> Judgement:
         return Judgement(judge, "v", f"p{number}", None, kind, "1", "text", True)

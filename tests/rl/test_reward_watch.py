@@ -10,15 +10,21 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.profiles import load_profile
 from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.rewards.by_kind import CompositeReward
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Reward, Status
 from kimi_pipeline.rewards.extraction import stated_answers
 from kimi_pipeline.rewards.math_rules import MathReward
+from kimi_pipeline.rewards.second_opinion import Opinion, Question
+from kimi_pipeline.rl.asking import independent_judge
 from kimi_pipeline.rl.reward_watch import SIGNALS, ByReward, IndependentJudge, Look, RewardWatch, Watched
 from tests.conftest import require
 
@@ -224,7 +230,53 @@ def test_a_judge_that_fails_ends_nothing_and_says_so() -> None:
             raise ConnectionError("no such server")
 
     look = RewardWatch(Rl(watch_every=1), 0, Failing()).look(1, [one("5", "we add two and three \\boxed{5}")] * 20)
-    assert look.failure == look.lines[-1] == "the independent judge failed (ConnectionError)" and not look.alarms
+    assert (
+        look.failure == look.lines[-1] == "the independent judge failed (ConnectionError: no such server)"
+        and not look.alarms
+    )
+
+
+class Reader:
+    """A second opinion that believes every text that says `surely`, and fails where it is told to."""
+
+    version = "reader@1"
+
+    def __init__(self, failing: bool = False) -> None:
+        self.failing = failing
+        self.asked: list[str] = []
+
+    def judge(self, questions: Sequence[Question]) -> list[Opinion]:
+        self.asked += [one.response for one in questions]
+        return [Opinion("surely" in one.response, "gone" if self.failing else None, self.failing) for one in questions]
+
+
+def test_in_a_composite_reward_the_judge_that_did_not_decide_is_asked() -> None:
+    reader = Reader()
+    reward = CompositeReward(MathReward(), reader)
+    judge = independent_judge({}, load_profile("laptop"), reward, ExitStack())
+    assert judge is not None and "reader@1" in judge.name and "math-rules" in judge.name
+    texts = ["it is \\boxed{12}", "surely \\boxed{13}", "surely \\boxed{9^{9^{9^{9}}}}", "\\boxed{9^{9^{9^{8}}}}"]
+    responses = [Response(text, 9) for text in texts]
+    reference = Reference("p", "12", "integer")
+    watched = [
+        Watched(text, "?", reference, response, verdict)
+        for text, response, verdict in zip(texts, responses, reward.score(reference, responses), strict=True)
+    ]
+    assert [one.rewarded for one in watched] == [True, False, True, False] and reader.asked == texts[2:]
+    assert judge.judge(watched) == [False, True, None, None] and reader.asked[2:] == texts[:2]
+    reader.failing = True
+    look = RewardWatch(Rl(watch_every=1), 0, judge).look(1, watched)
+    assert "2 of 2 opinions failed: gone" in look.failure
+
+
+def test_beside_rules_a_judge_is_asked_for_by_its_setting() -> None:
+    def found(**changes: str) -> IndependentJudge | None:
+        profile = load_profile("laptop", {f"rl.{name}": value for name, value in changes.items()})
+        return independent_judge({}, profile, MathReward(), ExitStack())
+
+    assert found() is None and found(reward="random", watch_judge="cot_rm") is None
+    with pytest.raises(UserError, match="materialise cot_reward_model first"):
+        found(watch_judge="cot_rm")
 
 
 def test_a_restored_watch_goes_on_as_if_nothing_had_happened() -> None:
