@@ -72,7 +72,7 @@ class Problem:
 
     @property
     def problem_id(self) -> str:
-        return problem_id(self.prompt, self.images)
+        return problem_id(self.prompt, self.images, self.options)
 
     def row(self) -> dict[str, Any]:
         """The row of the `problems` table."""
@@ -81,11 +81,16 @@ class Problem:
         return row
 
 
-def problem_id(prompt: str, images: tuple[Image, ...] = ()) -> str:
-    """The content hash that is a problem's id (32 hexadecimal digits)."""
-    return digest(
-        {"prompt": identity.normalise_for_identity(prompt), "images": [digest(image.data) for image in images]}
-    )
+def problem_id(prompt: str, images: tuple[Image, ...] = (), options: tuple[str, ...] = ()) -> str:
+    """The content hash that is a problem's id (32 hexadecimal digits). Options count: "Which of these is true?" is another
+    question with other ones, and a question without them is another than the one with them."""
+    content: dict[str, Any] = {
+        "prompt": identity.normalise_for_identity(prompt),
+        "images": [digest(image.data) for image in images],
+    }
+    if options:
+        content["options"] = [identity.normalise_for_identity(option) for option in options]
+    return digest(content)
 
 
 def is_held_out(problem_id: str, share: float) -> bool:

@@ -24,6 +24,12 @@ class Reason(StrEnum):
     WRONG_TYPE = "wrong_type"
     TOO_LONG = "too_long"
     DUPLICATE_SOURCE_ID = "duplicate_source_id"
+    # ... and rows that can't be turned into free form
+    NO_OPTIONS = "no_options"
+    STEM_NEEDS_OPTIONS = "stem_needs_options"
+    ANSWER_IS_NO_OPTION = "answer_is_no_option"
+    OPTION_IS_NO_VALUE = "option_is_no_value"
+    OPTION_IS_ROUNDED = "option_is_rounded"
     # duplicates
     UNIQUE = "unique"
     EXACT_DUPLICATE = "exact_duplicate"
@@ -141,6 +147,11 @@ MEANINGS: dict[Reason, str] = {
     Reason.WRONG_TYPE: "a field holds something other than text or a number",
     Reason.TOO_LONG: "prompt or answer is longer than corpora.max_text_bytes, or the row than corpora.max_row_bytes",
     Reason.DUPLICATE_SOURCE_ID: "an earlier row of the source has the same id",
+    Reason.NO_OPTIONS: "no list of options: there is nothing to turn into free form",
+    Reason.STEM_NEEDS_OPTIONS: "the question can't be answered without its options, so it is not turned into free form",
+    Reason.ANSWER_IS_NO_OPTION: "the answer names none of the options, or several say the same",
+    Reason.OPTION_IS_NO_VALUE: "the right option is a text or a relation, which rules can't compare in free form",
+    Reason.OPTION_IS_ROUNDED: "the right option may be rounded, and the question doesn't say how: an exact answer would be wrong",
     Reason.UNIQUE: "a row that stands for its problem",
     Reason.EXACT_DUPLICATE: "the row that stands for the problem has the same normalised content",
     Reason.NEAR_DUPLICATE: "the row that stands for the problem says the same in other words, with the same numbers",

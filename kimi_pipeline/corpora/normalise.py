@@ -11,11 +11,12 @@ import binascii
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kimi_pipeline.corpora.answers import answer_kind, final_answer
 from kimi_pipeline.corpora.formats import Bounds, RawRow
+from kimi_pipeline.corpora.free_form import REWRITE, REWRITTEN_FROM, RULE, NotRewritten, free_form
 from kimi_pipeline.corpora.mapping import lookup
 from kimi_pipeline.corpora.sources import Source
 from kimi_pipeline.problems import Image, Problem
@@ -100,7 +101,7 @@ class Normaliser:
         domain, discipline = _label(values, self._domain), _label(values, self._discipline)
         if not (_is_storable(domain or "") and _is_storable(discipline or "")):
             return Refusal(Reason.INVALID_UTF8, "domain or discipline: lone surrogate")
-        return Problem(
+        made = Problem(
             source=source.name,
             source_row=raw.row,
             prompt=prompt,
@@ -115,6 +116,16 @@ class Normaliser:
             labels=labels,
             planted=self.planted(raw),
         )
+        return made if source.rewrite is None else self._rewritten(made)
+
+    def _rewritten(self, made: Problem) -> Problem | Refusal:
+        found = free_form(made.prompt, made.options, made.answer)
+        if isinstance(found, NotRewritten):
+            return Refusal(found.reason, found.detail)
+        prompt, answer = found
+        labels = made.labels | {REWRITTEN_FROM: made.problem_id, REWRITE: RULE}
+        kind = self.source.answer_kind or answer_kind(answer)
+        return replace(made, prompt=prompt, answer=answer, answer_kind=kind, options=(), labels=labels)
 
     def _final(self, values: dict[str, Any]) -> str | Refusal:
         if self._answer is None:

@@ -78,6 +78,8 @@ class Source(BaseModel):
 
     `language` None: by the script of each prompt. `answer_format` says where in the answer's column the final answer
     stands (`answers.py`); `answer_kind` overrides what its form says, and is `none` for a corpus without answers.
+    `rewrite`: the source holds, instead of its rows, multiple-choice questions of theirs turned into free form
+    (`free_form.py`); declare it beside the plain one, under a name of its own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -97,6 +99,7 @@ class Source(BaseModel):
     tasks: list[str] = []
     size: int = Field(100, ge=1)
     seed: int = Field(0, ge=0)
+    rewrite: Literal["free_form"] | None = None
     fields: Fields = Fields(prompt="prompt", answer="answer")
 
     @model_validator(mode="before")

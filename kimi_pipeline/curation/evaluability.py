@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from kimi_pipeline import tables
+from kimi_pipeline.corpora.options import DRAWING, answers_parts, options, parts
 from kimi_pipeline.curation import forms
-from kimi_pipeline.curation.options import answers_parts, options, parts
 from kimi_pipeline.curation.verdicts import judge
 from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
@@ -31,7 +31,6 @@ RULE = "evaluability@3"
 TRIES = 3  # of a verifier whose workers fail
 COLUMNS = "problem_id, prompt, answer, options, len(images) > 0 as pictured, len(submissions) > 0 as coding"
 
-_DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)  # figure code is full of lettered points
 _WIDE = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}  # Chinese punctuation and letters in full width
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:/\d+)?")
 
@@ -52,7 +51,7 @@ def evaluate(
     drawn = pictured
     if "[asy]" in prompt:
         drawn = True
-        prompt = _DRAWING.sub(lambda drawing: " " * len(drawing.group()), prompt)
+        prompt = DRAWING.sub(lambda drawing: " " * len(drawing.group()), prompt)
     if not prompt.isascii():
         prompt = prompt.translate(_WIDE)
     lower = prompt.lower()
@@ -163,7 +162,7 @@ EVALUABILITY = Stage(
     code=(
         __name__,
         "kimi_pipeline.curation.forms",
-        "kimi_pipeline.curation.options",
+        "kimi_pipeline.corpora.options",
         "kimi_pipeline.rewards.bounded",
         "kimi_pipeline.rewards.extraction",
         "kimi_pipeline.rewards.rules",

@@ -16,6 +16,9 @@ from kimi_pipeline.reasons import Reason, table
 def test_ids_ignore_layout_and_keep_numbers() -> None:
     assert problem_id("Add 3  apples\n") == problem_id(" Add 3 apples")
     assert problem_id("Add 3 apples") != problem_id("Add 5 apples")
+    one, other = ("A) 3", "B) 5"), ("A) 4", "B) 5")
+    assert len({problem_id("Which is prime?", (), options) for options in ((), one, other)}) == 3
+    assert problem_id("Which is prime?", (), one) == problem_id("Which is prime?", (), ("A) \uff13", "B)  5"))
     assert problem_id("\uff13 apples") == problem_id("3 apples")  # full-width digits
 
 

@@ -1,7 +1,7 @@
 """Marked lists in a prompt: options of a multiple-choice question, parts of a question in several parts.
 
 Belongs here: finding `(A) ... (B) ...` and `(a) ... (b) ...` and telling which of both it is. Does not belong here:
-options that a source gives as a field, forms without marks (`forms.py`).
+options that a source gives as a field, forms without marks (`curation/forms.py`), verdicts (`curation/evaluability.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)
 _LATEX = r"(?:\$?\\(?:text|textbf|mathrm|mathbf)\s*\{?\s*)?"
 _CAPITALS = re.compile(
     rf"(?:^|[\s,;:.?!。)$&{{])(?:{_LATEX}[(\[]([A-F])[)\]]|{_LATEX}([A-F])\s?[).:、])[}}$]*\s*(?=\S)",
@@ -43,8 +44,25 @@ def options(prompt: str, plain_answer: str) -> tuple[int, int] | None:
     return _run(prompt, _SMALL, "abc") if letter and "b)" in prompt else None
 
 
+def listed_options(prompt: str) -> tuple[int, list[str]] | None:
+    """Where a list of options under capitals begins, and the text behind each mark, in order; None where there is no such
+    list. A drawing's code, which is full of lettered points, is none. The last option runs to the end of the prompt."""
+    shown = DRAWING.sub(lambda drawing: " " * len(drawing.group()), prompt)
+    span = _run(shown, _CAPITALS, "ABC")
+    if span is None:
+        return None
+    marks = [mark for mark in _marks(shown, _CAPITALS) if mark[1] >= span[0]]
+    run = [mark for mark, letter in zip(marks, "ABCDEF", strict=False) if mark[0] == letter]
+    ends = [start for _, start, _ in run[1:]] + [len(prompt)]
+    return span[0], [prompt[begin:end] for (_, _, begin), end in zip(run, ends, strict=True)]
+
+
+def _marks(prompt: str, pattern: re.Pattern[str]) -> list[tuple[str, int, int]]:
+    return [(next(group for group in m.groups() if group), m.start(), m.end()) for m in pattern.finditer(prompt)]
+
+
 def _run(prompt: str, pattern: re.Pattern[str], wanted: str) -> tuple[int, int] | None:
-    marks = [(next(group for group in m.groups() if group), m.start(), m.end()) for m in pattern.finditer(prompt)]
+    marks = _marks(prompt, pattern)
     for first in range(len(marks) - len(wanted) + 1):
         run = marks[first : first + len(wanted)]
         if "".join(mark for mark, _, _ in run) == wanted and not any(
