@@ -131,11 +131,12 @@ RULES = (
     Rule(
         "rl_prompt_set",
         "no_refused_verdict",
-        "No problem that evaluability or contamination refuses is in the set, unless a person keeps it",
+        "No problem that a rule on its text refuses is in the set, unless a person keeps it",
         _sql(
             f"select problem_id from ({IN_SET}) where problem_id in "
             f"(select problem_id from evaluability where verdict = '{REFUSE}' "
-            f"union all select problem_id from contamination where verdict = '{REFUSE}') "
+            f"union all select problem_id from contamination where verdict = '{REFUSE}' "
+            f"union all select problem_id from rich_reasoning where verdict = '{REFUSE}') "
             f"and problem_id not in {KEPT_BY_PEOPLE}"
         ),
     ),

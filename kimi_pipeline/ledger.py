@@ -25,6 +25,7 @@ FUNNEL = (
     "people",
     "evaluability",
     "contamination",
+    "rich_reasoning",
     "reference_checks",
     "difficulty",
     "guessability",

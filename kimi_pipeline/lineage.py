@@ -15,6 +15,7 @@ from kimi_pipeline.curation.evaluability import EVALUABILITY
 from kimi_pipeline.curation.guessability import GUESSABILITY
 from kimi_pipeline.curation.people import PEOPLE_DECISIONS
 from kimi_pipeline.curation.reference_checks import REFERENCE_CHECKS
+from kimi_pipeline.curation.rich_reasoning import RICH_REASONING
 from kimi_pipeline.curation.selection import RL_PROMPT_SET
 from kimi_pipeline.curation.tagging import TAGGER, TAGS
 from kimi_pipeline.evaluation.stage import EVALUATION
@@ -40,6 +41,7 @@ STAGES: dict[str, Stage] = {
         TAGS,
         EVALUABILITY,
         CONTAMINATION,
+        RICH_REASONING,
         BASE_CHECKPOINT,
         SFT_CORPUS,
         SFT_CHECKPOINT,

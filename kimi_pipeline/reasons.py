@@ -56,6 +56,9 @@ class Reason(StrEnum):
     EVALUATION_COPY = "evaluation_copy"
     EVALUATION_OVERLAP = "evaluation_overlap"
     EVALUATION_REWORDING = "evaluation_rewording"
+    # rich reasoning [2.1]
+    RICH_REASONING = "rich_reasoning"
+    TOO_FEW_STEPS = "too_few_steps"
     # difficulty [2.1]
     SOLVABLE = "solvable"
     UNSOLVED = "unsolved"
@@ -174,6 +177,8 @@ MEANINGS: dict[Reason, str] = {
     Reason.EVALUATION_COPY: "a copy of a problem of an evaluation set",
     Reason.EVALUATION_OVERLAP: "most of a problem of an evaluation set is in it, or it is a piece of one",
     Reason.EVALUATION_REWORDING: "a problem of an evaluation set in other words, with the same numbers",
+    Reason.RICH_REASONING: "needs as many steps of reasoning as curation.min_steps asks for, by its text or a model's word",
+    Reason.TOO_FEW_STEPS: "needs fewer steps of reasoning than curation.min_steps, by its text or a model's word",
     Reason.SOLVABLE: "pass rate between the set's thresholds",
     Reason.UNSOLVED: "no sample was right; kept as hard, since the set keeps unsolved problems",
     Reason.TRIVIAL: "pass rate at or above the set's upper threshold",

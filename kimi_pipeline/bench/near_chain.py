@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,11 @@ import pyarrow as pa
 from kimi_pipeline.curation.near import clusters, signatures
 
 
-def chain(texts: list[str]) -> list[list[int]]:
-    """Clusters of row numbers, by texts alone (no answers)."""
+def chain(texts: list[str], answers: Sequence[str | None] | None = None) -> list[list[int]]:
+    """Clusters of row numbers, by texts alone where no answers are given."""
     ids = [str(row) for row in range(len(texts))]
-    rows = pa.table({"problem_id": ids, "text": texts, "answer": pa.nulls(len(ids), pa.string())})
+    known = pa.array(answers or [None] * len(ids), pa.string())
+    rows = pa.table({"problem_id": ids, "text": texts, "answer": known})
     rows = rows.append_column("signature", signatures(rows).column("signature"))
     _, group, size = np.unique(rows.column("signature").to_numpy(), return_inverse=True, return_counts=True)
     found = clusters(rows.filter(pa.array(size[group] > 1)))

@@ -13,43 +13,49 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kimi_pipeline.bench import planting
 from kimi_pipeline.bench.near_chain import chain
+from kimi_pipeline.corpora.normalise import final_answer
 from kimi_pipeline.curation.overlap import EvaluationIndex, matches
 from kimi_pipeline.errors import UserError
 
 NAME = "planted"
 EDITS = ("words", "swapped", "reordered", "latex")
-CORPORA = (("gsm8k_train", "question"), ("math_train", "problem"))
+CORPORA = (("gsm8k_train", "question", "answer"), ("math_train", "problem", "answer"))
 BEFORE = "Read the following carefully and show all of your work. "
 AFTER = " Explain each step, then write the final result on a line of its own."
 
 
-def texts(data: Path | None, count: int, rng: random.Random) -> list[str]:
-    """`count` different texts: drawn ones, or a sample of GSM8K and MATH in a folder. Raises UserError naming a file
-    that can't be read."""
+def texts(data: Path | None, count: int, rng: random.Random) -> dict[str, str | None]:
+    """`count` different texts with their answers: drawn ones (without), or a sample of GSM8K and MATH in a folder. Raises
+    UserError naming a file that can't be read."""
     if data is None:
-        return planting.problems(count, rng)
-    found: dict[str, None] = {}
-    for name, field in CORPORA:
+        return dict.fromkeys(planting.problems(count, rng))
+    found: dict[str, str | None] = {}
+    for name, field, answer in CORPORA:
         path = data / f"{name}.jsonl"
         try:
             with path.open() as lines:
-                found.update(dict.fromkeys(json.loads(line)[field] for line in lines))
+                rows = map(json.loads, lines)
+                found.update((row[field], final_answer(str(row[answer] or "")) or None) for row in rows)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{path}: {error}: bench {NAME} --data needs JSON lines with {field}") from None
-    return rng.sample(sorted(found), min(count, len(found)))
+    return {text: found[text] for text in rng.sample(sorted(found), min(count, len(found)))}
 
 
-def near_duplicates(originals: Sequence[str], rng: random.Random) -> dict[str, dict[str, float]]:
+def near_duplicates(given: Mapping[str, str | None], rng: random.Random) -> dict[str, dict[str, float]]:
     """For each kind of edit: the share of rewordings that meet their original, and how many were planted; for
-    `other_numbers`: the share of texts that stay apart from the one they were made of."""
-    found = {}
+    `other_numbers`: the share of texts that stay apart from the one they were made of.
+
+    Nothing is said of answers there. `other_numbers_answered` is the case of a corpus with references: the original has its
+    own, the copy another by construction (what its true one is, nobody knows).
+    """
+    originals, found = list(given), {}
     for kind in EDITS:
         pairs = _changed(originals, partial(planting.reworded, kind=kind, rng=rng))
         found[kind] = {"recall": _meeting(pairs), "n": len(pairs)}
@@ -58,6 +64,10 @@ def near_duplicates(originals: Sequence[str], rng: random.Random) -> dict[str, d
         partial(planting.other_numbers, rng=rng),
     )
     found["other_numbers"] = {"kept": round(1 - _meeting(pairs), 4), "n": len(pairs)}
+    answered = [pair for pair in pairs if given[pair[0]]]
+    if answered:
+        both = [each for text, _ in answered for each in (given[text], f"{given[text]} + 1")]
+        found["other_numbers_answered"] = {"kept": round(1 - _meeting(answered, both), 4), "n": len(answered)}
     return found
 
 
@@ -106,9 +116,9 @@ def _changed(originals: Sequence[str], edit: Callable[[str], str]) -> list[tuple
     return pairs
 
 
-def _meeting(pairs: Sequence[tuple[str, str]]) -> float:
-    """The share of pairs whose two texts are in one cluster."""
-    clusters = chain([text for pair in pairs for text in pair])
+def _meeting(pairs: Sequence[tuple[str, str]], answers: Sequence[str | None] | None = None) -> float:
+    """The share of pairs whose two texts are in one cluster. `answers`: of the pairs' texts, one after the other."""
+    clusters = chain([text for pair in pairs for text in pair], answers)
     of = {row: number for number, rows in enumerate(clusters) for row in rows}
     met = sum(of.get(2 * k, -1) == of.get(2 * k + 1, -2) for k in range(len(pairs)))
     return round(met / max(1, len(pairs)), 4)
@@ -129,7 +139,7 @@ def measure(data: Path | None, count: int = 2000, seed: int = 0) -> dict[str, An
         "figures": {
             "texts": len(originals),
             "near_duplicates": near_duplicates(originals, rng),
-            "contamination": contamination(originals, rng),
+            "contamination": contamination(list(originals), rng),
         },
         "peer": None,
         "ratio": None,

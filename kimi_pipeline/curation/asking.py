@@ -22,7 +22,15 @@ from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
 from kimi_pipeline.stages import Context, require_outcome
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
 
-UPSTREAM = ("corpus", "duplicates", "people_decisions", "evaluability", "contamination", "sft_checkpoint")
+UPSTREAM = (
+    "corpus",
+    "duplicates",
+    "people_decisions",
+    "evaluability",
+    "contamination",
+    "rich_reasoning",
+    "sft_checkpoint",
+)
 CODE = (
     __name__,
     "kimi_pipeline.inference.templates",

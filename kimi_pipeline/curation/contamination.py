@@ -21,7 +21,7 @@ from kimi_pipeline.reasons import Reason
 from kimi_pipeline.shards import MapFunction
 from kimi_pipeline.stages import Context, Outcome, Stage
 
-RULE = "contamination@3"
+RULE = "contamination@4"
 COLUMNS = "problem_id, source || ':' || source_row as row, prompt, answer"
 
 

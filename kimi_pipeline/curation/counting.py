@@ -26,7 +26,7 @@ FIRST_REFUSALS = f"""
              select l.stage, l.reason_code from ({IN_FORCE}) l semi join alone using (problem_id)
              left join kept k on k.problem_id = l.problem_id
              where l.verdict = '{REFUSE}' and l.prompt_set = '' and l.subject = ''
-               and l.stage in ('people', 'evaluability', 'contamination', 'reference_checks')
+               and l.stage in ('people', 'evaluability', 'contamination', 'rich_reasoning', 'reference_checks')
                and (k.problem_id is null or l.reason_code = '{Reason.EVALUATION_COPY}')
              qualify row_number() over (partition by l.problem_id order by list_position($order, l.stage)) = 1
          )

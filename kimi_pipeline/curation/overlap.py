@@ -60,9 +60,12 @@ class EvaluationIndex:
         self.signed: dict[int, list[int]] = defaultdict(list)
         self.grams: dict[int, list[tuple[int, int]]] = defaultdict(list)
         flat, offsets = words.hashes[words.ids], words.offsets
+        self.phrases: list[NDArray[np.uint64]] = []  # every 5-gram of each problem, also what it shares with others
         for place, signed in enumerate(words.signatures().tolist()):
             self.signed[signed].append(place)
-            for at, gram in enumerate(grams(flat[offsets[place] : offsets[place + 1]]).tolist()):
+            own_grams = grams(flat[offsets[place] : offsets[place + 1]])
+            self.phrases.append(np.unique(own_grams))
+            for at, gram in enumerate(own_grams.tolist()):
                 self.grams[gram].append((place, at))
         # One problem in two sets is one problem: texts are counted, not rows.
         own = [tuple(found) for found in self.found]
@@ -99,11 +102,24 @@ class EvaluationIndex:
                 small = len(self.found[place]) < SHORT and strength(self.figures[place]) < STRONG
                 whole = len(in_problem[place]) >= max(LEAST, WHOLE * len(self.found[place]))
                 share = of_problem if not small or whole or of_row >= COVERED else 0.0
-            elif of_row >= COVERED and len(row) >= PIECE and not have - wanted:
-                share = of_row
+            elif len(row) >= PIECE and not have - wanted:
+                # A piece of a template is mostly phrases that other problems have as well: with numbers that say much and
+                # nearly every word in this one problem, it is a piece of this one.
+                if of_row < COVERED and strength(figures) >= STRONG:
+                    whole_row = self._covered(place, gram_hashes) / len(row)
+                    of_row = whole_row if whole_row >= WHOLE else of_row
+                share = of_row if of_row >= COVERED else 0.0
             if share and (best is None or (share, -place) > (best[4], -best[0])):
                 best = (place, Reason.EVALUATION_OVERLAP, min(covered), max(covered), share)
         return best
+
+    def _covered(self, place: int, gram_hashes: list[int]) -> int:
+        """How many of a row's tokens the 5-grams of a problem cover, phrases of the trade as well."""
+        shared = np.isin(np.array(gram_hashes, np.uint64), self.phrases[place])
+        covered = np.zeros(len(shared) + GRAM - 1, bool)
+        for shift in range(GRAM):
+            covered[shift : shift + len(shared)] |= shared
+        return int(covered.sum())
 
 
 def grams(flat: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -29,12 +29,13 @@ FIT = f"""
         from (select problem_id, verdict from evaluability) e
         join (select problem_id, verdict, reason_code from contamination) c on e.problem_id = c.problem_id
         left join {MEMBERS} m on e.problem_id = m.problem_id
-        where (m.decision is null and e.verdict = 'keep' and c.verdict = 'keep')
+        left join (select problem_id from rich_reasoning where verdict = 'refuse') s on e.problem_id = s.problem_id
+        where (m.decision is null and e.verdict = 'keep' and c.verdict = 'keep' and s.problem_id is null)
            or (m.decision = '{KEEP}' and c.reason_code <> '{Reason.EVALUATION_COPY}')
     ) using (problem_id)
 """
-"""Problems that are unique, evaluable and in no evaluation set, as a from clause. A person's keep outranks the rules, but
-for a copy of an evaluation problem: what measures a checkpoint must not train it."""
+"""Problems that are unique, evaluable, in no evaluation set and rich enough, as a from clause. A person's keep outranks the
+rules, but for a copy of an evaluation problem: what measures a checkpoint must not train it."""
 
 
 def in_scope(context: Context) -> dict[str, list[str]]:

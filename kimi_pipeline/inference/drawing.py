@@ -22,6 +22,7 @@ from kimi_pipeline.inference.budget import Bounds
 from kimi_pipeline.inference.plans import OPTIONAL_COLUMNS, PROBLEM_COLUMNS
 from kimi_pipeline.inference.request import PURPOSES
 from kimi_pipeline.inference.templates import Format
+from kimi_pipeline.profiles import Profile
 from kimi_pipeline.profiles.sections import Inference
 
 if TYPE_CHECKING:
@@ -102,6 +103,19 @@ def endpoint_checkpoint(settings: Inference) -> str:
     if not settings.endpoint_model:
         raise UserError("inference.endpoint_model is empty: set it to the model name that the endpoint serves")
     return model_checkpoint(settings.endpoint_model)
+
+
+def given_model(profile: Profile, what: str) -> dict[str, str | None]:
+    """Digest and folder of the model that the profile gives, as it is before any training: for work that is no part of the
+    curriculum (writing generators, labels). Raises UserError, naming `what` needs it, where that is the untrained tiny one."""
+    if profile.inference.carrier == "endpoint":
+        return {"digest": endpoint_checkpoint(profile.inference), "folder": None}
+    if profile.model.kind != "folder" or not profile.model.path:
+        raise UserError(
+            f"{what} needs a model that can read and write: set model.kind=folder and model.path, or "
+            "inference.carrier=endpoint"
+        )
+    return {"digest": digest(profile.model.path), "folder": profile.model.path}
 
 
 def model_checkpoint(name: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.inference.request import SampleRequest
+from kimi_pipeline.inference.request import SampleRequest, Sampling
 from kimi_pipeline.inference.short_answer import response_format
 from kimi_pipeline.profiles.sections import Inference
 
@@ -88,12 +88,8 @@ def payload(request: SampleRequest, model: str) -> dict[str, Any]:
     """The request's body. Raises ValueError for a request that continues given tokens: a chat endpoint can't."""
     if request.prompt_token_ids is not None:
         raise ValueError("an endpoint can't continue exact tokens: rollouts need the vLLM carrier")
-    sampling = request.sampling
-    form = {"response_format": response_format(sampling.max_tokens)} if sampling.short_answer else {}
-    if sampling.json_schema:
-        schema = {"name": "answer", "strict": True, "schema": json.loads(sampling.json_schema)}
-        form = {"response_format": {"type": "json_schema", "json_schema": schema}}
-    return form | {
+    form = _response_format(request.sampling)
+    return ({"response_format": form} if form else {}) | {
         "model": model,
         "messages": [{"role": "user", "content": request.user_message}],
         "temperature": request.sampling.temperature,
@@ -103,6 +99,13 @@ def payload(request: SampleRequest, model: str) -> dict[str, Any]:
         "n": 1,
         "stream": False,
     }
+
+
+def _response_format(sampling: Sampling) -> dict[str, Any] | None:
+    if sampling.json_schema:
+        schema = {"name": "answer", "strict": True, "schema": json.loads(sampling.json_schema)}
+        return {"type": "json_schema", "json_schema": schema}
+    return response_format(sampling.max_tokens) if sampling.short_answer else None
 
 
 def read_answer(
@@ -195,7 +198,8 @@ def _refusal(response: httpx.Response, settings: Inference) -> Exception:
         return UserError(f"endpoint {where} has no budget left for this key{said}: what was committed is kept")
     if status in (400, 422) and NO_FORM.search(message):
         return UserError(
-            f"endpoint {where} can't hold answers to a form: set inference.endpoint_short_answers=false{said}"
+            f"endpoint {where} can't hold answers to a form: set inference.endpoint_short_answers=false (and "
+            f"curation.model_tags=off, curation.steps_by=rules){said}"
         )
     if status in AGAIN or status >= 500:
         return Again(

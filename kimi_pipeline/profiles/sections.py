@@ -111,6 +111,17 @@ class Curation(Section):
     max_size: int | None = Field(None, ge=1, description="Largest size of a prompt set; empty: all that pass")
     tagger_problems: Count = Field(50_000, description="Labelled problems that the tagger learns from, at most")
     tag_min_confidence: Share = Field(0.5, description="A less sure tag goes to a person (kimi-pipeline review)")
+    model_tags: Literal["off", "unsure", "all"] = Field(
+        "off",
+        description="Let the profile's model tag: no problem, those with unsure tags, or all without a source's tag",
+    )
+    label_votes: Count = Field(3, description="Answers of the model a label; the share that agrees is its confidence")
+    min_steps: Annotated[float, Field(ge=0, le=30)] = Field(
+        0, description="Refuse problems that need fewer steps of reasoning; 0: none [2.1]"
+    )
+    steps_by: Literal["rules", "model"] = Field(
+        "rules", description="Who estimates the steps: rules on the text, or the profile's model"
+    )
     review_questions: int = Field(500, ge=0, description="Tags that wait for a person, at most: the least sure first")
 
 

@@ -51,6 +51,29 @@ EVALUABILITY = table("evaluability", "problem_id", VERDICT)
 
 CONTAMINATION = table("contamination", "problem_id", VERDICT)
 
+RICH_REASONING = table("rich_reasoning", "problem_id", VERDICT)
+"""Whether a problem needs enough steps of reasoning; empty while that filter was never on."""
+
+MODEL_LABELS = table(
+    "model_labels",
+    "sample_id",
+    [
+        ("sample_id", pa.string()),
+        ("problem_id", pa.string()),
+        ("form", pa.string()),
+        ("checkpoint", pa.string()),
+        ("sample_index", pa.int64()),
+        ("text", pa.string()),
+        ("error", pa.string()),
+        ("prompt_tokens", pa.int64()),
+        ("completion_tokens", pa.int64()),
+        ("carrier", pa.string()),
+        ("cost", pa.float64()),
+    ],
+    append_only=True,
+)
+"""What a model answered when it was held to a form, as text; `error` says why there is none for good. Append-only."""
+
 DIFFICULTY = table(
     "difficulty",
     "problem_id checkpoint template",

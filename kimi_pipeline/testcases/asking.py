@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kimi_pipeline.digests import digest
-from kimi_pipeline.errors import UserError
-from kimi_pipeline.inference.drawing import endpoint_checkpoint
+from kimi_pipeline.inference.drawing import given_model
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context
 from kimi_pipeline.testcases.coding_problem import CodingProblem
@@ -24,7 +22,7 @@ def written(context: Context, problems: Sequence[CodingProblem]) -> dict[str, li
         "home": str(context.home.root),
         "profile": context.profile.settings(),
         "run_id": context.run_id,
-        "checkpoint": _checkpoint(context),
+        "checkpoint": given_model(context.profile, "testcases.writer=model"),
         "problems": [
             {"problem_id": one.problem_id, "statement": one.statement, "validator": one.validator} for one in problems
         ],
@@ -34,15 +32,3 @@ def written(context: Context, problems: Sequence[CodingProblem]) -> dict[str, li
         problem_id: [Attempt(**row | {"reason": Reason(row["reason"])}) for row in rows]
         for problem_id, rows in found["attempts"].items()
     }
-
-
-def _checkpoint(context: Context) -> dict[str, str | None]:
-    inference, model = context.profile.inference, context.profile.model
-    if inference.carrier == "endpoint":
-        return {"digest": endpoint_checkpoint(inference), "folder": None}
-    if model.kind != "folder" or not model.path:
-        raise UserError(
-            "testcases.writer is model, but the tiny model can't write programs: set model.kind=folder and model.path, or "
-            "inference.carrier=endpoint"
-        )
-    return {"digest": digest(model.path), "folder": model.path}

@@ -1,6 +1,6 @@
 """The stage `problem_tags`: a tag for every problem of the run, by the best that knows it.
 
-Belongs here: the order of precedence (a person, the source, the classifier, the rules), writing tags, their figures.
+Belongs here: the order of precedence (a person, the source, a model, the classifier, the rules), writing tags, their figures.
 Does not belong here: how any of them finds a tag, asking about unsure ones (`doubts.py`).
 """
 
@@ -18,6 +18,8 @@ from kimi_pipeline import tables
 from kimi_pipeline.curation.people import settled, settled_digest
 from kimi_pipeline.curation.review import TAG
 from kimi_pipeline.curation.scope import UNIQUE, in_scope, problem_shards
+from kimi_pipeline.curation.tagging.by_model import MODEL, tag_by_model
+from kimi_pipeline.curation.tagging.by_model import settings as model_settings
 from kimi_pipeline.curation.tagging.classifier import Classifier
 from kimi_pipeline.curation.tagging.doubts import ask_about_doubts
 from kimi_pipeline.curation.tagging.keywords import language, rules_digest, tag_by_words
@@ -29,6 +31,7 @@ from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
 
 RULE = "tagging@2"
 PERSON, SOURCE, CLASSIFIER, RULES = "person", "source", "classifier", "rules"
+ORIGINS = (PERSON, SOURCE, MODEL, CLASSIFIER, RULES)
 FOREIGN_HITS = 2  # words of a domain that the classifier was never taught, for the rules to overrule it
 SCHEMA = pa.schema([field for field in tables.TAGS.schema if field.name not in tables.TAGS.volatile])
 
@@ -88,7 +91,9 @@ def tag_problems(context: Context) -> Outcome:
     """Tag the problems of the run that have no tag under this rule and model yet, then apply what persons decided."""
     started = time.monotonic()
     trained = require_outcome(TAGGER, context)
-    rule = f"{RULE}+{digest([trained.data_version, taxonomy().digest, rules_digest()])[:12]}"
+    asked = model_settings(context)
+    known = [trained.data_version, taxonomy().digest, rules_digest(), *([asked] if asked else [])]
+    rule = f"{RULE}+{digest(known)[:12]}"
     new = context.shards.map(
         partial(tag_shard, rule=rule, folder=trained.outputs["folder"]),
         problem_shards(
@@ -98,6 +103,8 @@ def tag_problems(context: Context) -> Outcome:
         ),
         lambda rows: context.lake.upsert(tables.TAGS, rows, run_id=context.run_id, reason=f"tags under {rule}"),
     )
+    if asked:
+        tag_by_model(context)
     _apply_decisions(context)
     waiting = ask_about_doubts(context)
     seconds = time.monotonic() - started
@@ -107,7 +114,7 @@ def tag_problems(context: Context) -> Outcome:
         f"select origin, language, count(*) n, count(*) filter (confidence < $least) low from {scope} group by all",
         in_scope(context) | {"least": context.profile.curation.tag_min_confidence},
     )
-    by_origin = {o: sum(r["n"] for r in counts if r["origin"] == o) for o in (PERSON, SOURCE, CLASSIFIER, RULES)}
+    by_origin = {o: sum(r["n"] for r in counts if r["origin"] == o) for o in ORIGINS}
     return Outcome(
         data_version=context.lake.query_digest(f"select {columns} from {scope}", in_scope(context)),
         figures={
@@ -152,9 +159,12 @@ TAGS = Stage(
         "questions": context.profile.curation.review_questions,
         "words": rules_digest(),
         "taxonomy": taxonomy().digest,
+        "model": model_settings(context),
     },
     code=(
         __name__,
+        "kimi_pipeline.curation.model_labels",
+        "kimi_pipeline.curation.tagging.by_model",
         "kimi_pipeline.curation.tagging.classifier",
         "kimi_pipeline.curation.tagging.doubts",
         "kimi_pipeline.curation.tagging.features",
