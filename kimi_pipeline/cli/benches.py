@@ -106,6 +106,16 @@ def evaluability(data: Path | None, labelled: Path | None, as_json: bool) -> Non
 
 
 @bench.command()
+@DATA
+@as_json
+def steps(data: Path | None, as_json: bool) -> None:
+    """The rule that estimates the steps a problem needs, beside what corpora say of their rows."""
+    from kimi_pipeline.bench.steps import measure
+
+    tell(measure(data), as_json)
+
+
+@bench.command()
 @as_json
 def agreement(as_json: bool) -> None:
     """The verifier beside plain math-verify: do they agree?"""
