@@ -74,7 +74,7 @@ def _empty_set(context: Context) -> list[str]:
 
 
 POLICY = """
-    select json_extract_string(outputs, '$.policy') from stages where stage = 'rl_checkpoint' and partition = $1
+    select json_extract_string(outputs, '$.policy') as policy from stages where stage = 'rl_checkpoint' and partition = $1
     order by created_at desc limit 1
 """
 """The run that the set's checkpoint came out of."""
@@ -82,10 +82,11 @@ POLICY = """
 
 def _reward_alarms(context: Context) -> list[str]:
     """The alarms of the run, the first of each signal, with responses that it speaks of."""
+    run = context.lake.rows(POLICY, [context.prompt_set])
     rows = context.lake.rows(
-        f"select * from reward_watch where alarm and policy = ({POLICY}) "
+        "select * from reward_watch where alarm and policy = ? "
         "qualify row_number() over (partition by signal order by iteration) = 1 order by iteration, signal",
-        [context.prompt_set],
+        [run[0]["policy"] if run else None],
     )
     found = []
     for row in with_responses(context.lake, rows):
