@@ -103,3 +103,26 @@ def test_concurrent_appends_lose_nothing(lake: Lake) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         pool.starmap(_append, [(str(lake.root), start) for start in (0, 100, 200)])
     assert lake.read(tables.PROBLEMS).num_rows == 46
+
+
+def test_the_newest_row_of_what_a_subquery_chooses_is_of_its_own_file(tmp_path: Path) -> None:
+    """DuckDB 2.0.0 took it from another file, unless told not to (`database.py`)."""
+    lake = Lake(tmp_path / "lake")
+    policies = [f"policy-{number}" for number in range(6)]
+    rows = [
+        {"policy": policy, "iteration": at, "signal": "unverifiable", "alarm": True, "sample_ids": []}
+        for policy in policies
+        for at in (1, 2)
+    ]
+    lake.append(tables.REWARD_WATCH, rows, run_id="r", reason="a file a policy")
+    for policy in policies:
+        chosen = {"stage": "rl_checkpoint", "partition": policy, "outputs": policy}
+        lake.append(tables.STAGES, [chosen], run_id="r", reason="one that is chosen")
+    for policy in policies:
+        found = lake.rows(
+            "select * from reward_watch where alarm and policy = (select outputs from stages where partition = $1 "
+            "order by created_at desc limit 1) "
+            "qualify row_number() over (partition by signal order by iteration desc) = 1 order by iteration",
+            [policy],
+        )
+        assert [(row["policy"], row["iteration"]) for row in found] == [(policy, 2)]
