@@ -19,6 +19,7 @@ from kimi_pipeline.tables import LEDGER
 
 KEEP, REFUSE = "keep", "refuse"
 PERSON = "person:"  # how the actor of a person's decision begins; a rule's is its name and version
+TEST_SUITES = "test_suites"  # the branch of coding problems, whose stages each have their own decisions
 FUNNEL = (
     "ingest",
     "duplicates",
@@ -26,6 +27,7 @@ FUNNEL = (
     "evaluability",
     "contamination",
     "rich_reasoning",
+    TEST_SUITES,
     "reference_checks",
     "difficulty",
     "guessability",

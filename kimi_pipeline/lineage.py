@@ -45,6 +45,11 @@ STAGES: dict[str, Stage] = {
         BASE_CHECKPOINT,
         SFT_CORPUS,
         SFT_CHECKPOINT,
+        CODING_PROBLEMS,
+        TEST_CASE_GENERATORS,
+        TEST_CASES,
+        VALIDATED_TEST_SUITES,
+        SUITE_STRENGTH,
         DIFFICULTY,
         REFERENCE_CHECKS,
         GUESSABILITY,
@@ -56,10 +61,5 @@ STAGES: dict[str, Stage] = {
         REWARD_MODEL_EVALUATION,
         RL_CHECKPOINT,
         EVALUATION,
-        CODING_PROBLEMS,
-        TEST_CASE_GENERATORS,
-        TEST_CASES,
-        VALIDATED_TEST_SUITES,
-        SUITE_STRENGTH,
     )
 }

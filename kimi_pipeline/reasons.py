@@ -130,6 +130,8 @@ class Reason(StrEnum):
     TOO_FEW_PASS = "too_few_pass"
     NOT_COMPILED = "not_compiled"
     VALIDATED = "validated"
+    BY_CONSTRUCTION = "by_construction"
+    NO_SUITE = "no_suite"
     NO_SANDBOX = "no_sandbox"
 
     @property
@@ -238,6 +240,8 @@ MEANINGS: dict[Reason, str] = {
     Reason.OUTPUTS_TIE: "two outputs have equally many submissions behind them",
     Reason.TOO_FEW_PASS: "too few submissions pass every valid case",
     Reason.NOT_COMPILED: "no drawn submission compiles",
+    Reason.BY_CONSTRUCTION: "the right outputs are known from how the problem was made",
+    Reason.NO_SUITE: "a coding problem without a validated test suite: its last coding stage says why",
     Reason.VALIDATED: "enough valid cases, and enough submissions pass them all",
     Reason.NO_SANDBOX: "no sandbox backend works here, so nothing untrusted was run",
 }

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kimi_pipeline.corpora.coding_library import builtin_problems
+from kimi_pipeline.corpora.coding_problem import ACCEPTED, CodingProblem, Program
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
@@ -28,10 +30,8 @@ from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles.sections import Sandbox as Settings
 from kimi_pipeline.sandbox_door import open_sandbox
 from kimi_pipeline.stages import new_run_id
-from kimi_pipeline.testcases.coding_problem import ACCEPTED, CodingProblem, Program
 from kimi_pipeline.testcases.execution import Asked, Runs
 from kimi_pipeline.testcases.generating import cyaron_folder, draw_inputs, shares
-from kimi_pipeline.testcases.library import builtin_problems
 from kimi_pipeline.testcases.rules import draw_submissions
 from sandbox.bench import PEER, Containers, containers_of, prepared
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from kimi_pipeline.corpora.families import drawing
 from kimi_pipeline.corpora.families.planted import builtin_rows
-from kimi_pipeline.corpora.families.registry import HARD
+from kimi_pipeline.corpora.families.registry import chosen, to_evaluate
 from kimi_pipeline.corpora.formats import RawRow
 from kimi_pipeline.problems import Problem
 from kimi_pipeline.profiles import Profile
@@ -21,9 +21,10 @@ CORPUS_SEED = 20250122  # the corpus and its held-out problems are data: they do
 
 
 def evaluation_problems(profile: Profile) -> list[Problem]:
-    """Held-out problems of the hard families, in equal parts."""
+    """Held-out problems of the profile's hard families, in equal parts."""
     corpora = profile.corpora
-    return drawing.evaluation_problems(CORPUS_SEED, HARD, corpora.evaluation_problems, corpora.held_out_share)
+    hard = to_evaluate(chosen(corpora.families).values())
+    return drawing.evaluation_problems(CORPUS_SEED, hard, corpora.evaluation_problems, corpora.held_out_share)
 
 
 def read_builtin(profile: Profile) -> Iterator[RawRow]:
@@ -35,6 +36,7 @@ def read_builtin(profile: Profile) -> Iterator[RawRow]:
         settings.held_out_share,
         evaluation_problems(profile),
         settings.max_text_bytes,
+        settings.families,
     )
     for number, values in enumerate(rows, start=1):
         planted = values.get("planted")

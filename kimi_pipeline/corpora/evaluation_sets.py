@@ -42,7 +42,7 @@ def _sources(context: Context) -> list[Source]:
     entries = context.profile.corpora.evaluation_sets
     sources = load_sources(entries, answers=False) if entries else []
     for source in sources:
-        if source.kind in ("builtin", "reasoning_gym") or source.name == EVALUATION_SET:
+        if source.kind in ("builtin", "coding", "reasoning_gym") or source.name == EVALUATION_SET:
             raise UserError(
                 f"corpora.evaluation_sets: {source.name} is generated or its name is taken by the built-in problems: "
                 "give a file, or rename the source"
@@ -54,6 +54,7 @@ def _settings(context: Context) -> dict[str, Any]:
     corpora = context.profile.corpora
     return {
         "n": corpora.evaluation_problems,
+        "families": corpora.families,
         "held_out_share": corpora.held_out_share,
         "sets": [source.digest() for source in _sources(context)],
         "max_text_bytes": corpora.max_text_bytes,

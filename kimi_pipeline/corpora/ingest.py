@@ -19,6 +19,7 @@ from kimi_pipeline import tables
 from kimi_pipeline.corpora import gym
 from kimi_pipeline.corpora.batches import NormaliseChunk, Normalised, SeenIds
 from kimi_pipeline.corpora.builtin import read_builtin
+from kimi_pipeline.corpora.coding_library import library, read_library
 from kimi_pipeline.corpora.formats import Bounds, Chunk, RawRow, chunks, gathered
 from kimi_pipeline.corpora.mapping import check_fields
 from kimi_pipeline.corpora.sources import FILES, Source, load_sources
@@ -41,6 +42,8 @@ CODE = tuple(
         "corpora.answers",
         "corpora.batches",
         "corpora.builtin",
+        "corpora.coding_library",
+        "corpora.coding_problem",
         "corpora.formats",
         "corpora.free_form",
         "corpora.gym",
@@ -80,7 +83,7 @@ REFUSED_ROWS = f"""
 CONFLICTS = """
     with said as (
         select problem_id, source, source_row, answer, answer_kind from problems
-        where source in (select unnest($sources)) and answer_kind <> 'none' and planted is null
+        where source in (select unnest($sources)) and answer_kind not in ('none', 'code') and planted is null
     )
     select * from said semi join (
         select problem_id from said group by 1 having count(distinct answer) > 1
@@ -124,12 +127,29 @@ def _settings(context: Context) -> dict[str, Any]:
     }
     if any(source.kind == "builtin" for source in sources):
         settings["builtin"] = _builtin_settings(context)
+    if any(source.kind == "coding" for source in sources):
+        settings["coding"] = _coding_settings(context)
     return settings
+
+
+def _made_from(source: Source, context: Context) -> Any:
+    """What a source that is no file is made from."""
+    makers = {"builtin": _builtin_settings, "coding": _coding_settings}
+    return makers[source.kind](context) if source.kind in makers else None
+
+
+def _coding_settings(context: Context) -> str:
+    return digest([one.row() for one in library(context.profile)])
 
 
 def _builtin_settings(context: Context) -> list[Any]:
     corpora = context.profile.corpora
-    return [corpora.problems_per_family, corpora.held_out_share, corpora.evaluation_problems]
+    return [
+        corpora.problems_per_family,
+        corpora.held_out_share,
+        corpora.evaluation_problems,
+        corpora.families,
+    ]
 
 
 @dataclass(frozen=True)
@@ -143,7 +163,7 @@ class Reading:
     @classmethod
     def of(cls, source: Source, limit: int | None, context: Context) -> Reading:
         bounds = bounds_of(context)
-        builtin = _builtin_settings(context) if source.kind == "builtin" else None
+        builtin = _made_from(source, context)
         named = [source.digest(), limit, bounds.text, bounds.row, builtin, code_version(CODE)]
         return cls(source, limit, digest(named))
 
@@ -173,7 +193,7 @@ def ingest(context: Context) -> Outcome:
 def _stage(reading: Reading, context: Context, staging: Staging) -> Staged:
     """Read one source to its end, into files beside the lake."""
     source, bounds = reading.source, bounds_of(context)
-    if source.kind not in ("builtin", "reasoning_gym"):
+    if source.kind not in ("builtin", "coding", "reasoning_gym"):
         check_fields(source, bounds)
     staged = staging.begin(source.name, reading.fingerprint)
     work, seen = NormaliseChunk(source, bounds), SeenIds()
@@ -195,6 +215,8 @@ def _chunks(reading: Reading, context: Context) -> Iterator[Chunk]:
     source = reading.source
     if source.kind == "builtin":
         return gathered(islice(read_builtin(context.profile), reading.limit))
+    if source.kind == "coding":
+        return gathered(islice(read_library(context.profile), reading.limit))
     if source.kind == "reasoning_gym":
         return gathered(islice(gym.read(source), reading.limit))
     if reading.limit is None:

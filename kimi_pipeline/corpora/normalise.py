@@ -19,7 +19,7 @@ from kimi_pipeline.corpora.formats import Bounds, RawRow
 from kimi_pipeline.corpora.free_form import REWRITE, REWRITTEN_FROM, RULE, NotRewritten, free_form
 from kimi_pipeline.corpora.mapping import lookup
 from kimi_pipeline.corpora.sources import Source
-from kimi_pipeline.problems import Image, Problem
+from kimi_pipeline.problems import Image, Problem, Submission
 from kimi_pipeline.reasons import Reason
 
 MISSING_WORDS = (
@@ -60,6 +60,7 @@ class Normaliser:
         self._prompt, self._answer = get["prompt"], get.get("answer")
         self._options, self._images = get.get("options"), get.get("images")
         self._domain, self._discipline, self._planted = get.get("domain"), get.get("discipline"), get.get("planted")
+        self._submissions = get.get("submissions")
         self._labels = [(column, lookup(column)) for column in source.fields.labels]
         self._id = get.get("id")
 
@@ -81,7 +82,10 @@ class Normaliser:
         prompt = self._text(self._prompt(values), source.fields.prompt, Reason.MISSING_PROMPT, Reason.EMPTY_PROMPT)
         if isinstance(prompt, Refusal):
             return prompt
-        answer = self._final(values)
+        submissions = _submissions(self._submissions(values)) if self._submissions else ()
+        if submissions is None:
+            return Refusal(Reason.WRONG_TYPE, f"{source.fields.submissions}: no list of language, program, verdict")
+        answer = self._final(values, needed=not submissions)
         if isinstance(answer, Refusal):
             return answer
         options = _options(self._options(values)) if self._options else ()
@@ -106,13 +110,14 @@ class Normaliser:
             source_row=raw.row,
             prompt=prompt,
             answer=answer,
-            answer_kind=source.answer_kind or answer_kind(answer),
+            answer_kind="code" if submissions else source.answer_kind or answer_kind(answer),
             domain=domain or source.domain,
             discipline=discipline or source.discipline,
             language=source.language or language_of(prompt),
             licence=source.licence,
             options=options,
             images=images,
+            submissions=submissions,
             labels=labels,
             planted=self.planted(raw),
         )
@@ -127,8 +132,9 @@ class Normaliser:
         kind = self.source.answer_kind or answer_kind(answer)
         return replace(made, prompt=prompt, answer=answer, answer_kind=kind, options=(), labels=labels)
 
-    def _final(self, values: dict[str, Any]) -> str | Refusal:
-        if self._answer is None:
+    def _final(self, values: dict[str, Any], needed: bool = True) -> str | Refusal:
+        """The answer; a coding problem has none: its submissions say what is right."""
+        if self._answer is None or not needed:
             return ""
         column = self.source.fields.answer or ""
         value = self._answer(values)
@@ -215,6 +221,24 @@ def _options(value: Any) -> tuple[str, ...] | None:
     if not isinstance(value, list) or not all(isinstance(option, str) for option in value):
         return None
     return tuple(value)
+
+
+def _submissions(value: Any) -> tuple[Submission, ...] | None:
+    """Programs as a list of objects, or as such a list in JSON; None where it is neither."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    names = ("language", "program", "verdict")
+    if not isinstance(value, list) or not all(
+        isinstance(one, dict) and all(isinstance(one.get(name), str) and _is_storable(one[name]) for name in names)
+        for one in value
+    ):
+        return None
+    return tuple(Submission(*(one[name] for name in names)) for one in value)
 
 
 def _images(value: Any) -> tuple[Image, ...] | Refusal:

@@ -7,7 +7,7 @@ A source file holds one `[[source]]` a corpus (`kimi-pipeline sources check FILE
 
     [[source]]
     name = "gsm8k"
-    kind = "jsonl"                 # jsonl | json | csv | parquet | hub | reasoning_gym | builtin
+    kind = "jsonl"                 # jsonl | json | csv | parquet | hub | reasoning_gym | builtin | coding
     path = "gsm8k_train.jsonl"     # relative to this file, or a URL; .gz, .zst and .bz2 too; for hub the dataset's name
     licence = "MIT"
     [source.fields]
@@ -31,6 +31,7 @@ from kimi_pipeline.rewards.reasoning_gym import INDEX, SEED, SIZE, TASK
 
 SHIPPED = Path(__file__).parent / "declared"
 KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+GENERATED = ("builtin", "coding")
 FILES = ("jsonl", "json", "csv", "parquet")
 
 AnswerKind = Literal[
@@ -62,6 +63,7 @@ class Fields(BaseModel):
     discipline: str | None = None
     planted: str | None = None
     images: str | None = None
+    submissions: str | None = None
     labels: list[str] = []
 
     def mapped(self) -> list[tuple[str, str]]:
@@ -85,7 +87,7 @@ class Source(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    kind: Literal["jsonl", "json", "csv", "parquet", "hub", "reasoning_gym", "builtin"]
+    kind: Literal["jsonl", "json", "csv", "parquet", "hub", "reasoning_gym", "builtin", "coding"]
     path: str | None = None
     split: str = "train"
     subset: str | None = None
@@ -115,7 +117,7 @@ class Source(BaseModel):
             raise ValueError("path is missing")
         if self.kind == "reasoning_gym" and not self.tasks:
             raise ValueError("tasks is empty: name tasks of reasoning-gym, such as basic_arithmetic")
-        if self.fields.answer is None and self.answer_kind != "none":
+        if self.fields.answer is None and self.fields.submissions is None and self.answer_kind != "none":
             raise ValueError("fields.answer is missing: map it, or say answer_kind = 'none'")
         return self
 
@@ -168,7 +170,7 @@ def _bytes_digest(path: str, size: int, changed: int, inode: int) -> str:
 
 
 def load_sources(entries: list[str], *, answers: bool = True) -> list[Source]:
-    """The sources behind a profile's entries: `builtin`, source files (.toml) and plain data files or URLs.
+    """The sources behind a profile's entries: `builtin`, `coding`, source files (.toml) and plain data files or URLs.
 
     Raises UserError for a missing file, an unknown kind or field, two sources of one name; nothing is read but the
     first rows of plain data files, whose mapping is guessed; without `answers` a plain file may have none.
@@ -200,7 +202,7 @@ def plain_source(entry: str) -> dict[str, Any]:
 
 
 def _load_entry(entry: str, answers: bool) -> list[Source]:
-    path = SHIPPED / "builtin.toml" if entry == "builtin" else Path(entry).expanduser().resolve()
+    path = SHIPPED / f"{entry}.toml" if entry in GENERATED else Path(entry).expanduser().resolve()
     if not streams.is_url(entry) and not path.is_file():
         raise UserError(f"source {entry} does not exist: give a .toml source file, or a .jsonl, .csv or .parquet file")
     if path.suffix == ".toml" and not streams.is_url(entry):

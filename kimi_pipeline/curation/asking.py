@@ -17,6 +17,7 @@ from kimi_pipeline.curation.scope import fit_problems
 from kimi_pipeline.inference.adaptive import StoppingRule
 from kimi_pipeline.inference.drawing import Counts, SamplingPass, draw
 from kimi_pipeline.inference.templates import TEMPLATES, Format
+from kimi_pipeline.rewards.code import CODE as PROGRAM_CODE
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
 from kimi_pipeline.stages import Context, require_outcome
@@ -30,11 +31,14 @@ UPSTREAM = (
     "contamination",
     "rich_reasoning",
     "sft_checkpoint",
+    "validated_test_suites",
+    "suite_strength",
 )
 CODE = (
     __name__,
     "kimi_pipeline.inference.templates",
     *MATH_CODE,
+    *PROGRAM_CODE,
 )
 VERDICTS = (Status.CORRECT, Status.WRONG, Status.NO_ANSWER, Status.UNVERIFIABLE)  # an infrastructure error has none
 

@@ -14,21 +14,28 @@ import pyarrow as pa
 
 from kimi_pipeline.curation.decide import KEPT
 from kimi_pipeline.curation.people import KEPT_BY_PEOPLE
-from kimi_pipeline.curation.scope import UNIQUE
+from kimi_pipeline.curation.scope import SUITED, UNIQUE
 from kimi_pipeline.lake import Lake
-from kimi_pipeline.ledger import FUNNEL, IN_FORCE, REFUSE
+from kimi_pipeline.ledger import FUNNEL, IN_FORCE, REFUSE, TEST_SUITES
 from kimi_pipeline.reasons import Reason
 
 FIRST_REFUSALS = f"""
     with alone as (select problem_id from ({UNIQUE})),
          kept as {KEPT_BY_PEOPLE},
-         first as (
-             select l.stage, l.reason_code from ({IN_FORCE}) l semi join alone using (problem_id)
+         refused as (
+             select l.problem_id, l.stage, l.reason_code from ({IN_FORCE}) l semi join alone using (problem_id)
              left join kept k on k.problem_id = l.problem_id
              where l.verdict = '{REFUSE}' and l.prompt_set = '' and l.subject = ''
                and l.stage in ('people', 'evaluability', 'contamination', 'rich_reasoning', 'reference_checks')
                and (k.problem_id is null or l.reason_code = '{Reason.EVALUATION_COPY}')
-             qualify row_number() over (partition by l.problem_id order by list_position($order, l.stage)) = 1
+             union all
+             select u.problem_id, '{TEST_SUITES}', coalesce(l.reason_code, '{Reason.NO_SUITE}')
+             from (select problem_id from ({UNIQUE}) where not {SUITED}) u
+             left join (select * from ({IN_FORCE}) where stage = '{TEST_SUITES}') l using (problem_id)
+         ),
+         first as (
+             select stage, reason_code from refused
+             qualify row_number() over (partition by problem_id order by list_position($order, stage)) = 1
          )
     select stage, reason_code, count(*) as n from first group by all
     union all

@@ -64,14 +64,16 @@ def by_chance(problems: pa.Table, guesses: int) -> dict[str, float]:
     """For each problem, the probability that `guesses` draws from the answers' own distribution hit its answer.
 
     The distribution is that of the problem's neighbours: same source, discipline and family. A model that guesses at
-    this rate knows no more than which answers are frequent.
+    this rate knows no more than which answers are frequent. No answer of a coding problem is another one's: 0.
     """
     rows = problems.to_pylist()
     groups = [(row["source"], row["discipline"], row["family"]) for row in rows]
     answers = [canonical(row["answer"]) for row in rows]
     sizes, counts = Counter(groups), Counter(zip(groups, answers, strict=True))
     return {
-        row["problem_id"]: 1 - (1 - counts[group, answer] / sizes[group]) ** guesses
+        row["problem_id"]: 0.0
+        if row["answer_kind"] == "code"
+        else 1 - (1 - counts[group, answer] / sizes[group]) ** guesses
         for row, group, answer in zip(rows, groups, answers, strict=True)
     }
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kimi_pipeline import tables
 from kimi_pipeline.curation.asking import grouped
@@ -48,13 +49,13 @@ ANSWERS = f"""
 """
 OTHER_ANSWERS = f"""
     with scope as ({UNIQUE}),
-         kept as (select problem_id, source, source_row, answer from scope)
+         kept as (select problem_id, source, source_row, answer, answer_kind from scope)
     select k.problem_id, k.answer, k.source || ':' || k.source_row as at,
            r.answer as other, r.source || ':' || r.source_row as other_at
     from duplicates d
     join problems r on r.source = d.source and r.source_row = d.source_row
     join kept k on k.source = d.kept_source and k.source_row = d.kept_row
-    where k.answer <> r.answer order by k.problem_id, other_at
+    where k.answer <> r.answer and k.answer_kind <> 'code' order by k.problem_id, other_at
 """
 
 
@@ -237,7 +238,9 @@ def _record(context: Context, rows: list[dict[str, Any]], deciders: dict[str, st
 def _agreements(context: Context, problems: pa.Table, rated: dict[str, Any]) -> list[Agreement]:
     groups = dict(zip(*(problems.column(name).to_pylist() for name in ("problem_id", "group")), strict=True))
     answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    asked = problems.select(["problem_id"])
+    asked = problems.filter(pc.not_equal(problems["answer_kind"], "code")).select(
+        ["problem_id"]
+    )  # a program is no answer
     for row in context.lake.rows(ANSWERS, [rated["checkpoint"], rated["template"]], asked=asked):
         answers[row["problem_id"]].append(row)
     found = [agreement(problem_id, groups[problem_id], rows) for problem_id, rows in answers.items()]

@@ -22,8 +22,11 @@ UNIQUE = """
 """
 """One row a problem: the rows that are no duplicate of another. `$sources`: the names of the sources."""
 
+SUITED = f"(answer_kind is distinct from 'code' or problem_id in (from validated_suites select problem_id where verdict = '{KEEP}'))"
+"""A condition: programs for a coding problem can be judged, for it has a validated suite [2.3.5]."""
+
 FIT = f"""
-    ({UNIQUE})
+    (select * from ({UNIQUE}) where {SUITED})
     semi join (
         select e.problem_id
         from (select problem_id, verdict from evaluability) e
@@ -34,8 +37,8 @@ FIT = f"""
            or (m.decision = '{KEEP}' and c.reason_code <> '{Reason.EVALUATION_COPY}')
     ) using (problem_id)
 """
-"""Problems that are unique, evaluable, in no evaluation set and rich enough, as a from clause. A person's keep outranks the
-rules, but for a copy of an evaluation problem: what measures a checkpoint must not train it."""
+"""Problems that are unique, evaluable, in no evaluation set and rich enough, as a from clause; a coding problem needs a suite.
+A person's keep outranks the rules, but for a copy of an evaluation problem: what measures a checkpoint must not train it."""
 
 
 def in_scope(context: Context) -> dict[str, list[str]]:

@@ -201,6 +201,7 @@ INPUTS = (
     "evaluability",
     "contamination",
     "rich_reasoning",
+    "validated_suites",
     "tags",
     "samples",
     "difficulty",

@@ -16,6 +16,7 @@ from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.intervals import wilson
 from kimi_pipeline.lake import content_digest
 from kimi_pipeline.plots import bars
+from kimi_pipeline.rewards.code import CODE as PROGRAM_CODE
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
 from kimi_pipeline.rl.stage import RL_CHECKPOINT
@@ -119,12 +120,12 @@ EVALUATION = Stage(
     description="Base, SFT and RL on the held-out problems, at temperature 1 and greedy",
     group="evaluation",
     compute=evaluate,
-    upstream=("evaluation_problems", "base_checkpoint", "sft_checkpoint", "rl_checkpoint"),
+    upstream=("evaluation_problems", "base_checkpoint", "sft_checkpoint", "rl_checkpoint", "validated_test_suites"),
     settings=lambda context: (
         context.profile.evaluation.model_dump()
         | {"template": context.profile.curation.template, "seed": context.profile.seed}
     ),
-    code=(__name__, *MATH_CODE),
+    code=(__name__, *MATH_CODE, *PROGRAM_CODE),
     tables=(tables.RESULTS, tables.SAMPLES),
     kinds=("vllm", "deltalake"),
     by_set=True,

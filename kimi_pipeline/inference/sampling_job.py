@@ -35,7 +35,7 @@ from kimi_pipeline.jobs import Report, job_main
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles.profile import Profile
 from kimi_pipeline.rewards.contract import Reward, Status
-from kimi_pipeline.rewards.math_rules import MathReward
+from kimi_pipeline.rewards.serving import reward_for
 
 
 @dataclass(frozen=True)
@@ -233,15 +233,19 @@ def _draw(
         return Counts(reused=reused, imported=imported, errors={}, not_needed=needless)
     carriers = Carriers(profile)
     limits = profile.limits
+    references = [problem.reference for plan in plans for problem in plan.problems.values()]
     try:
-        with Committer(
-            store.lake,
-            run_id=run_id,
-            reason=f"samples: {purposes}",
-            seconds=limits.commit_seconds,
-            samples=limits.commit_samples,
-        ) as committer:
-            drawing = Drawing(plans, committer, MathReward(), report, bounds)
+        with (
+            reward_for(profile, store.lake, references) as reward,
+            Committer(
+                store.lake,
+                run_id=run_id,
+                reason=f"samples: {purposes}",
+                seconds=limits.commit_seconds,
+                samples=limits.commit_samples,
+            ) as committer,
+        ):
+            drawing = Drawing(plans, committer, reward, report, bounds)
             # Passes of one checkpoint draw together: the engine never idles on the last answers of one of them.
             for folder, group in by_folder(planned).items():
                 drawing.run(partial(carriers.serving, folder), group)

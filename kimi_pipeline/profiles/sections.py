@@ -35,6 +35,10 @@ class Corpora(Section):
     max_row_bytes: int = Field(16_777_216, ge=1_000, description="A longer row is quarantined as too_long, unread")
     max_expansion: Count = Field(200, description="A compressed file that grows more is refused as a bomb")
     held_out_share: Share = Field(0.2, description="Share of built-in problems, by hash, that no training may see")
+    families: list[str] = Field(
+        ["register", "recurrence", "queue", "parity", "coin"],
+        description="Built-in families that are taught and written into the corpus; programs: tiny ones, judged by running",
+    )
     problems_per_family: Count = Field(500, description="Rows that each built-in family writes into the corpus")
     evaluation_problems: Count = Field(1200, description="Held-out problems that checkpoints are evaluated on")
 

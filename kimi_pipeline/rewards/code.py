@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,9 +20,14 @@ from typing import Any
 
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Status
 from kimi_pipeline.rewards.outputs import comparison, normalise
+from kimi_pipeline.rewards.together import Together
 from sandbox import Limits, Outcome, Sandbox, SandboxInputError, Verdict
 
 RULE = "code@1"
+KEPT = 50_000  # verdicts that are kept
+
+CODE = tuple(f"kimi_pipeline.rewards.{name}" for name in ("by_kind", "code", "outputs", "together"))
+"""The modules that a verdict depends on, for the fingerprints of stages."""
 
 _FENCE = re.compile(
     r"^[ \t]*(?P<fence>`{3,}|~{3,})[ \t]*(?P<tag>[\w+#-]*)[^\n]*\n(?P<body>.*?)^[ \t]*(?P=fence)[ \t]*$",
@@ -53,12 +60,14 @@ class SuiteCase:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A problem's cases in the order in which they are run, and the limits of one run."""
+    """A problem's cases in the order in which they are run, and the limits of one run. `together`: a Python program runs
+    all of them in one process (`together.py`)."""
 
     problem_id: str
     cases: tuple[SuiteCase, ...]
     float_tolerance: float | None = None
     limits: Limits = field(default_factory=Limits)
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +96,83 @@ def extract_code(text: str, *, bare: bool = False) -> CodeAnswer | None:
 class CodeReward:
     """A `Reward` over validated suites. `parallel` programs run at a time; `bare` as in `extract_code`.
 
-    `cases_run` counts what was run, `cases_saved` what the first failure made needless.
+    `cases_run` counts what was run, `cases_saved` what the first failure made needless. Verdicts on programs are kept: the
+    same program again costs nothing. `suites` may give more than it is asked for.
     """
 
     def __init__(self, suites: Mapping[str, Suite], box: Sandbox, *, parallel: int = 2, bare: bool = False) -> None:
         self._suites, self._box, self._parallel, self._bare = suites, box, parallel, bare
+        self._together = Together(box)
+        self._known: OrderedDict[tuple[str, CodeAnswer], Breakdown] = OrderedDict()
+        self._lock = threading.Lock()
         self.version = RULE
         self.cases_run = self.cases_saved = 0
+
+    def __contains__(self, problem_id: str) -> bool:
+        return problem_id in self._suites
 
     def score(self, reference: Reference, group: Sequence[Response]) -> list[Breakdown]:
         """[k]. Raises KeyError for a problem without a suite: it should never have been in the set."""
         suite = self._suites[reference.problem_id]
         answers = [extract_code(response.text, bare=self._bare) for response in group]
         distinct = list(dict.fromkeys(answer for answer in answers if answer is not None))
-        with ThreadPoolExecutor(self._parallel, thread_name_prefix="code-reward") as pool:
-            judged = dict(zip(distinct, pool.map(lambda answer: self._judge(suite, answer), distinct), strict=True))
+        judged = {one: known for one in distinct if (known := self._recall(suite, one)) is not None}
+        fresh = [one for one in distinct if one not in judged]
+        if len(fresh) == 1:
+            judged[fresh[0]] = self._judge(suite, fresh[0])
+        elif fresh:
+            with ThreadPoolExecutor(self._parallel, thread_name_prefix="code-reward") as pool:
+                judged |= dict(zip(fresh, pool.map(lambda answer: self._judge(suite, answer), fresh), strict=True))
+        self._keep(suite, {one: judged[one] for one in fresh})
         return [self._no_answer() if answer is None else judged[answer] for answer in answers]
 
     def _no_answer(self) -> Breakdown:
         return Breakdown(Status.NO_ANSWER, 0.0, "no_program", rule_version=self.version)
 
+    def _recall(self, suite: Suite, answer: CodeAnswer) -> Breakdown | None:
+        with self._lock:
+            return self._known.get((suite.problem_id, answer))
+
+    def _keep(self, suite: Suite, judged: Mapping[CodeAnswer, Breakdown]) -> None:
+        with self._lock:
+            for answer, verdict in judged.items():
+                if verdict.status is not Status.INFRASTRUCTURE_ERROR:
+                    self._known[suite.problem_id, answer] = verdict
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+
     def _judge(self, suite: Suite, answer: CodeAnswer) -> Breakdown:
+        if suite.together and answer.language == "python":
+            return self._judge_together(suite, answer)
+        return self._judge_apart(suite, answer)
+
+    def _judge_together(self, suite: Suite, answer: CodeAnswer) -> Breakdown:
+        """One run for all cases; the first that fails is the failing one."""
+        try:
+            texts = [case.data.decode() for case in suite.cases]
+            verdict, told = self._together.run(answer.source, texts)
+        except SandboxInputError as error:
+            return self._breakdown(Status.WRONG, 0.0, answer, 0, f"not_runnable: {error}")
+        if verdict.outcome is Outcome.SANDBOX_ERROR:
+            return self._breakdown(
+                Status.INFRASTRUCTURE_ERROR, None, answer, 0, f"sandbox_error: {verdict.detail[:200]}"
+            )
+        same = comparison(suite.float_tolerance)
+        for passed, case in enumerate(suite.cases):
+            outcome, text = told[passed] if passed < len(told) else ("", "")
+            self.cases_run += 1
+            trouble = outcome
+            if outcome == Outcome.OK:
+                output = normalise(text.encode("utf-8", "surrogatepass"))
+                trouble = "not_utf8" if output is None else "" if same(case.expected, output) else "wrong_output"
+            elif not outcome:  # the run ended early, or the program wrote past the one around it
+                trouble = "wrong_output" if verdict.outcome is Outcome.OK else str(verdict.outcome)
+            if trouble:
+                self.cases_saved += len(suite.cases) - passed - 1
+                return self._failed(answer, passed, trouble, case)
+        return self._breakdown(Status.CORRECT, 1.0, answer, len(suite.cases), None)
+
+    def _judge_apart(self, suite: Suite, answer: CodeAnswer) -> Breakdown:
         """Run the cases in order until one fails. Equal programs of a group are run once."""
         same = comparison(suite.float_tolerance)
         passed = 0
@@ -125,10 +190,13 @@ class CodeReward:
                 trouble = _trouble(verdict, case, same)
                 if trouble:
                     self.cases_saved += len(suite.cases) - passed - 1
-                    told = f"{trouble}: case {case.number}" + (f" ({case.stratum})" if case.stratum else "")
-                    return self._breakdown(Status.WRONG, 0.0, answer, passed, told, case.number)
+                    return self._failed(answer, passed, trouble, case)
                 passed += 1
         return self._breakdown(Status.CORRECT, 1.0, answer, passed, None)
+
+    def _failed(self, answer: CodeAnswer, passed: int, trouble: str, case: SuiteCase) -> Breakdown:
+        told = f"{trouble}: case {case.number}" + (f" ({case.stratum})" if case.stratum else "")
+        return self._breakdown(Status.WRONG, 0.0, answer, passed, told, case.number)
 
     def _breakdown(
         self,

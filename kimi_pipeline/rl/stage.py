@@ -18,6 +18,7 @@ from kimi_pipeline.errors import UserError
 from kimi_pipeline.plots import curves
 from kimi_pipeline.reward_models.service import check_cot_folder
 from kimi_pipeline.reward_models.stages import COT_REWARD_MODEL
+from kimi_pipeline.rewards.code import CODE as PROGRAM_CODE
 from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
 from kimi_pipeline.stages import Context, Outcome, Stage, code_version, latest_outcome, require_outcome
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
@@ -48,6 +49,7 @@ CODE = (
     "kimi_pipeline.rewards.random_reward",
     "kimi_pipeline.rewards.repetition",
     *MATH_CODE,
+    *PROGRAM_CODE,
 )
 """What a run's course depends on: with other code a saved run is not gone on with."""
 

@@ -8,12 +8,14 @@ The map, from the stages down:
     suites         stage validated_test_suites: submissions run, the 7/10 and 9/10 rules
     power          stage suite_strength: held-out, wrong and mutated programs against the suites
     writing        prompt and parser for generators that a model writes; writing_job is the job around an engine
+    constructed    suites of built-in families, whose right outputs are known
+    joining        what becomes of the corpus' coding problems; which of them a prompt set may hold
     execution      runs of programs on inputs, committed as they come, none repeated
     generating     a generator's inputs, drawn inside the sandbox
     rules          agreement, validity, and what becomes of a problem: pure
     special_judge  does the statement allow several right outputs?
     mutants, subset: small wrong changes to right programs; the fewest cases with the same power
-    coding_problem what a coding problem is; `library` reads folders of them (`builtin/`)
 
+What a coding problem is: `corpora/coding_problem.py`; `corpora/coding_library.py` reads folders of them (`builtin/`).
 Nothing here runs a program or a generator outside the sandbox. The reward that uses a suite is `rewards/code.py`.
 """

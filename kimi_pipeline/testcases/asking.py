@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kimi_pipeline.corpora.coding_problem import CodingProblem
 from kimi_pipeline.inference.drawing import given_model
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context
-from kimi_pipeline.testcases.coding_problem import CodingProblem
 from kimi_pipeline.testcases.writing import Attempt
 
 JOB = "kimi_pipeline.testcases.writing_job"

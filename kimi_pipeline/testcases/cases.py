@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from kimi_pipeline import tables
+from kimi_pipeline.corpora.coding_problem import CodingProblem
 from kimi_pipeline.digests import digest
 from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.sandbox_door import runs_in
 from kimi_pipeline.stages import Context, Outcome, Stage
-from kimi_pipeline.testcases.coding_problem import CodingProblem
 from kimi_pipeline.testcases.generating import Case, cyaron_folder, draw_inputs, recipe, shares
 from kimi_pipeline.testcases.scope import (
     Judged,

@@ -6,17 +6,17 @@ Belongs here: gathering, and the rules on statement and submissions. Does not be
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from kimi_pipeline import tables
+from kimi_pipeline.corpora.coding_library import library
+from kimi_pipeline.corpora.coding_problem import ACCEPTED, WEAK, WRONG, CodingProblem, Program
+from kimi_pipeline.corpora.families.registry import CONSTRUCTED
 from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.profiles.sections import Testcases
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage
 from kimi_pipeline.testcases import special_judge
-from kimi_pipeline.testcases.coding_problem import ACCEPTED, WEAK, WRONG, CodingProblem, Program
-from kimi_pipeline.testcases.library import builtin_problems, read_folder
 from kimi_pipeline.testcases.scope import Judged, record_all, replace_rows
 
 RULE = "coding_problems@1"
@@ -46,18 +46,19 @@ def judge_problem(problem: CodingProblem, settings: Testcases) -> Judged:
 
 def gather(context: Context) -> list[CodingProblem]:
     """The profile's problems, each once, built-in ones first. Raises UserError as `library` does."""
-    settings = context.profile.testcases
-    found = builtin_problems(settings.problems)
-    for name in settings.folders:
-        found += read_folder(Path(name).expanduser())
-    if settings.corpus:
+    found = library(context.profile)
+    if context.profile.testcases.corpus:
         found += _corpus_problems(context)
     return list({one.problem_id: one for one in reversed(found)}.values())[::-1]
 
 
 def _corpus_problems(context: Context) -> list[CodingProblem]:
-    """Rows of the corpus that carry submissions."""
-    rows = context.lake.rows("select * from problems where len(submissions) > 0 order by source, source_row")
+    """Rows of the corpus that carry submissions, but for those of families whose outputs are known by construction."""
+    rows = context.lake.rows(
+        "select * from problems where len(submissions) > 0 and coalesce(labels['family'], '') not in (select unnest(?)) "
+        "order by source, source_row",
+        [list(CONSTRUCTED)],
+    )
     return [
         CodingProblem(
             source=row["source"],
@@ -100,10 +101,8 @@ def _settings(context: Context) -> dict[str, Any]:
     """Settings and the content of folders: a file that changes is another problem."""
     chosen = context.profile.testcases
     names = ("problems", "folders", "corpus", "submissions", "few_submissions", "least_submissions")
-    read = builtin_problems(chosen.problems)
-    for name in chosen.folders:
-        read += read_folder(Path(name).expanduser())
-    return {name: getattr(chosen, name) for name in names} | {"content": [one.row() for one in read]}
+    content = [one.row() for one in library(context.profile)]
+    return {name: getattr(chosen, name) for name in names} | {"content": content}
 
 
 CODING_PROBLEMS = Stage(
@@ -113,7 +112,7 @@ CODING_PROBLEMS = Stage(
     compute=collect,
     upstream=("corpus",),
     settings=_settings,
-    code=(__name__, "kimi_pipeline.testcases.special_judge", "kimi_pipeline.testcases.coding_problem"),
+    code=(__name__, "kimi_pipeline.testcases.special_judge", "kimi_pipeline.corpora.coding_problem"),
     tables=(tables.CODING_PROBLEMS,),
     kinds=("python", "deltalake"),
 )

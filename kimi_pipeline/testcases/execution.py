@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from kimi_pipeline import tables
+from kimi_pipeline.corpora.coding_problem import CodingProblem, Program
 from kimi_pipeline.digests import digest
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.rewards.outputs import normalise
-from kimi_pipeline.testcases.coding_problem import CodingProblem, Program
 from kimi_pipeline.testcases.generating import SandboxFailed
 from kimi_pipeline.testcases.rules import Run
 from sandbox import Job, Limits, Outcome, Sandbox, Verdict

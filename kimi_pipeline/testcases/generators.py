@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from kimi_pipeline import tables
+from kimi_pipeline.corpora.coding_problem import CodingProblem
 from kimi_pipeline.digests import digest
 from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage
-from kimi_pipeline.testcases.coding_problem import CodingProblem
 from kimi_pipeline.testcases.generating import check_generator
 from kimi_pipeline.testcases.scope import Judged, kept_problems, record_all, replace_rows
 from kimi_pipeline.testcases.writing import Attempt

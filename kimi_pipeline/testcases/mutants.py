@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kimi_pipeline.corpora.coding_problem import Program
 from kimi_pipeline.digests import digest
-from kimi_pipeline.testcases.coding_problem import Program
 
 MUTANT = "mutant"
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kimi_pipeline import tables
+from kimi_pipeline.corpora.coding_problem import ACCEPTED, WEAK, WRONG, CodingProblem, Program
 from kimi_pipeline.digests import digest
 from kimi_pipeline.ledger import KEEP
 from kimi_pipeline.reasons import Reason
@@ -22,7 +23,6 @@ from kimi_pipeline.rewards.outputs import comparison
 from kimi_pipeline.sandbox_door import runs_in
 from kimi_pipeline.stages import Context, Outcome, Stage
 from kimi_pipeline.testcases.cases import generator_of
-from kimi_pipeline.testcases.coding_problem import ACCEPTED, WEAK, WRONG, CodingProblem, Program
 from kimi_pipeline.testcases.execution import Asked, Runs
 from kimi_pipeline.testcases.generating import cyaron_folder, draw_inputs, shares
 from kimi_pipeline.testcases.mutants import Mutant, draw_mutants

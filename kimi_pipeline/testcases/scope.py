@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from kimi_pipeline import tables
+from kimi_pipeline.corpora.coding_problem import CodingProblem
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.ledger import KEEP, REFUSE, Decision, record
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.sandbox_door import open_sandbox
 from kimi_pipeline.stages import Context, Outcome
 from kimi_pipeline.tables import Table
-from kimi_pipeline.testcases.coding_problem import CodingProblem
 from kimi_pipeline.testcases.execution import Runs
 from sandbox import Sandbox
 

@@ -10,13 +10,15 @@ from dataclasses import asdict
 from typing import Any
 
 from kimi_pipeline import plots, tables
+from kimi_pipeline.corpora.coding_problem import ACCEPTED, CodingProblem, Program
 from kimi_pipeline.digests import digest
 from kimi_pipeline.ledger import REFUSE
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.sandbox_door import runs_in
 from kimi_pipeline.stages import Context, Outcome, Stage
-from kimi_pipeline.testcases.coding_problem import ACCEPTED, CodingProblem, Program
+from kimi_pipeline.testcases.constructed import constructed, write_inputs
 from kimi_pipeline.testcases.execution import Asked, Runs, limits_of, setting_of
+from kimi_pipeline.testcases.joining import record_joining
 from kimi_pipeline.testcases.rules import SuiteVerdict, Thresholds, agreement, draw_submissions, judge_suite
 from kimi_pipeline.testcases.scope import (
     REPORTED,
@@ -61,6 +63,7 @@ def validate(context: Context) -> Outcome:
     with sandbox_or_reason(context) as box:
         if isinstance(box, str):
             replace_rows(context, tables.VALIDATED_SUITES, [], "no sandbox")
+            record_joining(context)
             return refused_branch(context, "validated_test_suites", RULE, problems, box)
         runs = runs_of(context, box)
         inputs = {one.problem_id: {c["input_digest"]: c["input"] for c in cases[one.problem_id]} for one in problems}
@@ -71,18 +74,23 @@ def validate(context: Context) -> Outcome:
         ]
         runs.run(asked)
         suites = [suite_of(one, cases[one.problem_id], runs, box, thresholds, seed) for one in problems]
-    replace_rows(context, tables.VALIDATED_SUITES, [row for row, _, _ in suites], "validated suites")
-    replace_rows(context, tables.SUITE_CASES, [row for _, rows, _ in suites for row in rows], "suite cases")
+    known, known_cases, known_inputs = constructed(context)
+    write_inputs(context, known_inputs)
+    replace_rows(context, tables.VALIDATED_SUITES, [row for row, _, _ in suites] + known, "validated suites")
+    cases_of = [row for _, rows, _ in suites for row in rows]
+    replace_rows(context, tables.SUITE_CASES, cases_of + known_cases, "suite cases")
     judged = [
         Judged(one, verdict.verdict, verdict.reason, {"valid": verdict.valid_cases, "passing": len(verdict.passing)})
         for one, (_, _, verdict) in zip(problems, suites, strict=True)
     ]
     refused = record_all(context, "validated_test_suites", RULE, judged, _settings(context))
+    record_joining(context)
     funnel = funnel_of(context)
     kept = [row for row, _, verdict in suites if verdict.verdict != REFUSE]
     return Outcome(
         data_version=digest(
             [[row[name] for name in ("problem_id", "verdict", "reason_code", "setting")] for row, _, _ in suites]
+            + [[row["problem_id"], row["input_digest"], row["expected"]] for row in known_cases]
         ),
         figures={
             "kept": len(kept),
@@ -92,6 +100,7 @@ def validate(context: Context) -> Outcome:
             "report_funnel": REPORTED,
             "valid_cases_of_kept": sum(row["valid_cases"] for row in kept),
             "mean_agreement_of_kept": round(sum(row["mean_agreement"] for row in kept) / max(len(kept), 1), 4),
+            "by_construction": len(known),
             "runs_done": runs.done,
             "runs_reused": runs.reused,
         },
@@ -157,8 +166,9 @@ def suite_of(
 
 def funnel_of(context: Context) -> dict[str, int]:
     """The report's four steps, from the tables alone."""
-    suites = profile_rows(context, tables.VALIDATED_SUITES)
     problems = profile_rows(context, tables.CODING_PROBLEMS)
+    names = {row["problem_id"] for row in problems}
+    suites = [row for row in profile_rows(context, tables.VALIDATED_SUITES) if row["problem_id"] in names]
     need = context.profile.testcases.valid_cases
     ours = (
         len(problems),
@@ -193,14 +203,16 @@ VALIDATED_TEST_SUITES = Stage(
     description="Ten submissions run on every case; 7 must agree, 9 must pass them all [2.3.5]",
     group="testcases",
     compute=validate,
-    upstream=("coding_problems", "test_cases"),
+    upstream=("coding_problems", "test_cases", "evaluation_problems"),
     settings=_settings,
     code=(
         __name__,
         "kimi_pipeline.testcases.rules",
         "kimi_pipeline.rewards.outputs",
         "kimi_pipeline.testcases.execution",
+        "kimi_pipeline.testcases.constructed",
+        "kimi_pipeline.corpora.families.programs",
     ),
-    tables=(tables.VALIDATED_SUITES, tables.SUITE_CASES, tables.SUBMISSION_RUNS),
+    tables=(tables.VALIDATED_SUITES, tables.SUITE_CASES, tables.TEST_CASES, tables.SUBMISSION_RUNS),
     kinds=("python", "docker", "deltalake"),
 )

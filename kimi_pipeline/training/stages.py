@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from kimi_pipeline.checkpoints import Checkpoint, find_checkpoint, register_folder
 from kimi_pipeline.corpora.families.base import WorkedExample
 from kimi_pipeline.corpora.families.drawing import worked_examples
+from kimi_pipeline.corpora.families.registry import WEIGHTS, chosen
 from kimi_pipeline.digests import file_digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.drawing import endpoint_checkpoint
@@ -75,6 +76,7 @@ def _corpus_settings(context: Context) -> dict[str, Any]:
         "held_out_share": context.profile.corpora.held_out_share,
         "template": context.profile.curation.template,
         "seed": context.profile.seed,
+        "families": context.profile.corpora.families,
     }
 
 
@@ -85,9 +87,12 @@ def write_sft_corpus(context: Context) -> Outcome:
     """
     sft, share, seed = context.profile.sft, context.profile.corpora.held_out_share, context.profile.seed
     template = context.profile.curation.template
+    weights = {name: WEIGHTS[name] for name in chosen(context.profile.corpora.families)}
 
     def drawn_rows(phase: str, n: int, noise: float, seed: int, held_out: bool = False) -> list[dict[str, str]]:
-        drawn = worked_examples(seed, n, noise, sft.guess_share, share, template=template, held_out=held_out)
+        drawn = worked_examples(
+            seed, n, noise, sft.guess_share, share, weights=weights, template=template, held_out=held_out
+        )
         return [_example_row(example, phase) for example in drawn]
 
     clean = drawn_rows("clean", sft.clean_examples, 0.0, seed)
@@ -174,6 +179,7 @@ SFT_CORPUS = Stage(
         "kimi_pipeline.corpora.families.drawing",
         "kimi_pipeline.corpora.families.registry",
         "kimi_pipeline.corpora.families.steps",
+        "kimi_pipeline.corpora.families.programs",
     ),
     kinds=("python", "parquet"),
 )

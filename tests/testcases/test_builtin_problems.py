@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
+from kimi_pipeline.corpora.coding_library import builtin_problems
+from kimi_pipeline.corpora.coding_problem import ACCEPTED, WEAK, WRONG
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.testcases import special_judge
-from kimi_pipeline.testcases.coding_problem import ACCEPTED, WEAK, WRONG
 from kimi_pipeline.testcases.generating import check_generator
-from kimi_pipeline.testcases.library import builtin_problems
 from sandbox import Sandbox
 from tests.testcases.truth import GOOD, truths
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from kimi_pipeline import tables
+from kimi_pipeline.corpora.coding_problem import ACCEPTED, CodingProblem, Program
 from kimi_pipeline.home import CHECKOUT
 from kimi_pipeline.lake import Lake
-from kimi_pipeline.testcases.coding_problem import ACCEPTED, CodingProblem, Program
 from kimi_pipeline.testcases.execution import Asked, Runs
 from sandbox import Sandbox
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kimi_pipeline.corpora.coding_library import builtin_problems, read_folder
+from kimi_pipeline.corpora.coding_problem import ACCEPTED, CodingProblem, Program
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.profiles.sections import Testcases
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.testcases import special_judge
-from kimi_pipeline.testcases.coding_problem import ACCEPTED, CodingProblem, Program
 from kimi_pipeline.testcases.collecting import judge_problem
-from kimi_pipeline.testcases.library import builtin_problems, read_folder
 from kimi_pipeline.testcases.mutants import draw_mutants, mutants_of
 from kimi_pipeline.testcases.subset import cheapest_killer_first, smallest_subset
 from kimi_pipeline.testcases.writing import prompt, read_answer, usage

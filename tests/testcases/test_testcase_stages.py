@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
+from kimi_pipeline.corpora.coding_library import builtin_problems
+from kimi_pipeline.corpora.coding_problem import ACCEPTED, WRONG
 from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.rewards.code import CodeReward
 from kimi_pipeline.rewards.contract import Reference, Response, Status
+from kimi_pipeline.rewards.serving import load_suites
 from kimi_pipeline.stages import Context, Outcome, run_stage
 from kimi_pipeline.testcases.cases import TEST_CASES
-from kimi_pipeline.testcases.coding_problem import ACCEPTED, WRONG
 from kimi_pipeline.testcases.collecting import CODING_PROBLEMS
 from kimi_pipeline.testcases.generators import TEST_CASE_GENERATORS
-from kimi_pipeline.testcases.library import builtin_problems
 from kimi_pipeline.testcases.power import SUITE_STRENGTH
-from kimi_pipeline.testcases.serving import load_suites
 from kimi_pipeline.testcases.suites import VALIDATED_TEST_SUITES
 from sandbox import Sandbox
 

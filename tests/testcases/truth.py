@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sandbox
+from kimi_pipeline.corpora.coding_library import builtin_problems
+from kimi_pipeline.corpora.coding_problem import ACCEPTED, CodingProblem, Program
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.rewards.outputs import normalise
-from kimi_pipeline.testcases.coding_problem import ACCEPTED, CodingProblem, Program
 from kimi_pipeline.testcases.execution import limits_of
 from kimi_pipeline.testcases.generating import cyaron_folder, draw_inputs, shares
-from kimi_pipeline.testcases.library import builtin_problems
 from sandbox import Job, Outcome, Sandbox, Verdict
 from tests.testcases.brute_force import reading_of, right
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 from kimi_pipeline.corpora.families.base import Family, Item, WorkedExample, boxed, to_problem
-from kimi_pipeline.corpora.families.registry import DEFAULT_WEIGHTS, EASY, FAMILIES
+from kimi_pipeline.corpora.families.programs import fenced
+from kimi_pipeline.corpora.families.registry import DEFAULT_WEIGHTS, EASY, EVERY
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.templates import TEMPLATES, Format
@@ -97,14 +98,19 @@ def worked_examples(
     wording = TEMPLATES[template]
     made = 0
     while made < n:
-        family = FAMILIES[rng.choices(names, cum_weights=totals)[0]]
+        family = EVERY[rng.choices(names, cum_weights=totals)[0]]
         item = family.draw(rng)
         if not on_side(family, item, held_out, held_out_share):
             continue
         share = max(guess_share, EASY_GUESS_SHARE) if family in EASY and guess_share else guess_share
         format: Format = "guess" if rng.random() < share else "reasoning"
-        response = boxed(item.answer) if format == "guess" else family.solution(item, rng, noise)
+        response = answer_alone(item) if format == "guess" else family.solution(item, rng, noise)
         made += 1
         yield WorkedExample(
             wording.user_message(item.prompt, format), response, format, family.name, problem_id(item.prompt)
         )
+
+
+def answer_alone(item: Item) -> str:
+    """The response without reasoning: the answer in its box, or the program in its block."""
+    return fenced(item.answer) if item.answer_kind == "code" else boxed(item.answer)

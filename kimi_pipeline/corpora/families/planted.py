@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from random import Random
 from typing import Any
 
@@ -16,7 +17,7 @@ from kimi_pipeline.corpora.families.base import GUESSABLE, NOT_GUESSABLE, to_pro
 from kimi_pipeline.corpora.families.drawing import items, seeded
 from kimi_pipeline.corpora.families.malformed import malformed_rows
 from kimi_pipeline.corpora.families.parity import PARITY
-from kimi_pipeline.corpora.families.registry import FAMILIES, HARD
+from kimi_pipeline.corpora.families.registry import FAMILIES, chosen, to_evaluate
 from kimi_pipeline.corpora.families.unsuitable import multiple_choice_row, proof_row, true_false_row
 from kimi_pipeline.problems import Problem
 
@@ -59,6 +60,7 @@ def builtin_rows(
     held_out_share: float,
     evaluation_rows: Sequence[Problem],
     max_text_bytes: int = 1_000_000,
+    families: Sequence[str] = tuple(FAMILIES),
 ) -> Iterator[dict[str, Any]]:
     """All rows of the built-in corpus: the families' training side, then the planted rows.
 
@@ -67,12 +69,13 @@ def builtin_rows(
     """
     count = planted_count(problems_per_family)
     rng = seeded("planted rows", seed)
-    drawn = {name: items(seed, family, problems_per_family, False, held_out_share) for name, family in FAMILIES.items()}
-    wrong = max(LEAST_WRONG, round(WRONG_SHARE * problems_per_family * len(FAMILIES)))
+    used = chosen(families)
+    drawn = {name: items(seed, family, problems_per_family, False, held_out_share) for name, family in used.items()}
+    wrong = max(LEAST_WRONG, round(WRONG_SHARE * problems_per_family * len(used)))
     originals: dict[str, dict[str, Any]] = {}
     for name, of_family in drawn.items():
         for number, item in enumerate(of_family):
-            problem = to_problem(FAMILIES[name], item, f"{name}/{number}")
+            problem = to_problem(used[name], item, f"{name}/{number}")
             originals.setdefault(problem.problem_id, row_of(problem))
     yield from originals.values()
 
@@ -88,7 +91,7 @@ def builtin_rows(
         yield _copy(original, f"{EXACT_DUPLICATE}/{number}", EXACT_DUPLICATE, number, rng)
 
     near = 0
-    hard = [(family, item) for family in HARD for item in drawn[family.name]]
+    hard = [(family, item) for family in to_evaluate(used.values()) for item in drawn[family.name]]
     for family, item in rng.sample(hard, len(hard)):
         problem = to_problem(family, item, "")
         reworded = {**row_of(problem), "row": f"{NEAR_DUPLICATE}/{near}", "prompt": family.reworded(item)}
@@ -101,13 +104,14 @@ def builtin_rows(
     for number, problem in enumerate(rng.sample(list(evaluation_rows), min(count, len(evaluation_rows)))):
         yield _copy(row_of(problem), f"{EVALUATION_COPY}/{number}", EVALUATION_COPY, number, rng)
 
-    # The first rows of a family are the same however many are drawn, so these are none of the originals. Only a family
-    # that the laptop's model is able in can show that its samples find them.
-    for number, item in enumerate(
-        items(seed, PARITY, problems_per_family + wrong, False, held_out_share)[problems_per_family:]
-    ):
-        problem = to_problem(PARITY, item, f"{WRONG_REFERENCE}/{number}")
-        yield {**row_of(problem), "answer": str(1 - int(item.answer)), "planted": WRONG_REFERENCE}
+    if PARITY.name in used:
+        # The first rows of a family are the same however many are drawn, so these are none of the originals. Only a family
+        # that the laptop's model is able in can show that its samples find them.
+        for number, item in enumerate(
+            items(seed, PARITY, problems_per_family + wrong, False, held_out_share)[problems_per_family:]
+        ):
+            problem = to_problem(PARITY, item, f"{WRONG_REFERENCE}/{number}")
+            yield {**row_of(problem), "answer": str(1 - int(item.answer)), "planted": WRONG_REFERENCE}
 
     for number, row in enumerate(malformed_rows(count, max_text_bytes)):
         yield {"row": f"{MALFORMED}/{number}", **row, "planted": MALFORMED}
@@ -126,6 +130,16 @@ def row_of(problem: Problem) -> dict[str, Any]:
         "family": problem.labels.get("family"),
         "level": problem.labels.get("level"),
         "planted": problem.planted,
+    } | _programs(problem)
+
+
+def _programs(problem: Problem) -> dict[str, Any]:
+    """A coding problem has submissions in the place of an answer."""
+    if not problem.submissions:
+        return {}
+    return {
+        "answer": None,
+        "submissions": [asdict(one) for one in problem.submissions],
     }
 
 

@@ -6,14 +6,45 @@ families themselves.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from kimi_pipeline.corpora.families.base import Family
 from kimi_pipeline.corpora.families.coin import COIN
 from kimi_pipeline.corpora.families.parity import PARITY
+from kimi_pipeline.corpora.families.programs import PROGRAMS
 from kimi_pipeline.corpora.families.queue import QUEUE
 from kimi_pipeline.corpora.families.recurrence import RECURRENCE
 from kimi_pipeline.corpora.families.register import REGISTER
+from kimi_pipeline.errors import UserError
 
 HARD: tuple[Family, ...] = (REGISTER, RECURRENCE, QUEUE)  # what RL learns from and checkpoints are evaluated on
 EASY: tuple[Family, ...] = (PARITY, COIN)  # planted to be guessable
+CODE: tuple[Family, ...] = (PROGRAMS,)  # answered by programs, judged by running them
 FAMILIES: dict[str, Family] = {family.name: family for family in (*HARD, *EASY)}
-DEFAULT_WEIGHTS = {"register": 3.0, "recurrence": 3.0, "queue": 3.0, "parity": 0.5, "coin": 0.5}
+"""Those with an answer in a box: what a profile has unless it says otherwise."""
+EVERY: dict[str, Family] = FAMILIES | {family.name: family for family in CODE}
+CONSTRUCTED = tuple(family.name for family in CODE)
+WEIGHTS = {"register": 3.0, "recurrence": 3.0, "queue": 3.0, "parity": 0.5, "coin": 0.5, "programs": 3.0}
+DEFAULT_WEIGHTS = {name: WEIGHTS[name] for name in FAMILIES}
+
+
+def chosen(names: Sequence[str]) -> dict[str, Family]:
+    """The families of these names (`corpora.families`). Raises UserError for one that is not there, and where none of
+    them is fit to evaluate a checkpoint on."""
+    for name in names:
+        if name not in EVERY:
+            raise UserError(f"corpora.families: no family {name!r}: choose from {', '.join(EVERY)}")
+    found = {name: EVERY[name] for name in names}
+    if not to_evaluate(found.values()):
+        raise UserError(
+            f"corpora.families: name one to evaluate checkpoints on: {', '.join(sorted(EVERY.keys() - _EASY))}"
+        )
+    return found
+
+
+_EASY = {family.name for family in EASY}
+
+
+def to_evaluate(families: Iterable[Family]) -> tuple[Family, ...]:
+    """Those of the families that can't be guessed."""
+    return tuple(family for family in families if family.name not in _EASY)

@@ -1,25 +1,27 @@
 """Folders of coding problems: the built-in ones and a person's own, in one layout.
 
     NAME/problem.toml       title, domain, statement; time_limit_s, memory_limit_mb, float_tolerance, planted where wanted
-    NAME/generator.py       prints one input (see `inside/generate.py`); may be missing
-    NAME/validator.py       checks one input (see `inside/validate.py`); may be missing
+    NAME/generator.py       prints one input (see `testcases/inside/generate.py`); may be missing
+    NAME/validator.py       checks one input (see `testcases/inside/validate.py`); may be missing
     NAME/accepted/*         right programs, .py or .cpp
     NAME/weak/*, wrong/*    programs with a bug that the file's name tells
 
-Belongs here: reading that layout. Does not belong here: judging what was read (`collecting.py`).
+Belongs here: reading that layout, its problems as rows of a corpus. Does not belong here: judging what was read (`testcases/`).
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from kimi_pipeline.corpora.coding_problem import ACCEPTED, WEAK, WRONG, CodingProblem, Program
+from kimi_pipeline.corpora.formats import RawRow
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.testcases.coding_problem import ACCEPTED, WEAK, WRONG, CodingProblem, Program
+from kimi_pipeline.profiles import Profile
 
-BUILTIN = Path(__file__).parent / "builtin"
+BUILTIN = Path(__file__).parents[1] / "testcases" / "builtin"
 LANGUAGES = {".py": "python", ".cpp": "cpp"}
 _TEXTS = ("title", "domain", "statement")
 _OPTIONAL = {"time_limit_s": float, "memory_limit_mb": int, "float_tolerance": float, "planted": str}
@@ -40,6 +42,21 @@ def read_folder(folder: Path) -> list[CodingProblem]:
     if not found:
         raise UserError(f"testcases.folders: {folder} holds no NAME/problem.toml")
     return [read_problem(one, folder.name) for one in found]
+
+
+def library(profile: Profile) -> list[CodingProblem]:
+    """The problems that a profile names: built-in ones, then its folders'. Raises UserError as above."""
+    found = builtin_problems(profile.testcases.problems)
+    for name in profile.testcases.folders:
+        found += read_folder(Path(name).expanduser())
+    return found
+
+
+def read_library(profile: Profile) -> Iterator[RawRow]:
+    """Those problems as rows of a corpus."""
+    for number, one in enumerate(library(profile), start=1):
+        values = {name: one.row()[name] for name in ("statement", "domain", "submissions", "planted")}
+        yield RawRow(str(number), values | {"row": f"{one.source}/{one.name}"})
 
 
 def read_problem(folder: Path, source: str) -> CodingProblem:

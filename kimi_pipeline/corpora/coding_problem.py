@@ -1,7 +1,7 @@
 """CodingProblem: a statement, its limits, programs handed in for it, and how its inputs are made and checked.
 
-Belongs here: the types, the rows they become, ids. Does not belong here: where problems come from (`library.py`,
-`collecting.py`), running anything.
+Belongs here: the types, the rows they become, ids. Does not belong here: where problems come from (`coding_library.py`,
+`testcases/collecting.py`), running anything.
 """
 
 from __future__ import annotations

@@ -1,0 +1,79 @@
+"""The reward of every problem, coding problems by their suites from the lake.
+
+Belongs here: reading suites in the order of `suite_strength`, opening a sandbox where a problem needs one. Does not belong
+here: the rewards (`rewards/`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection, Iterator
+from typing import Any, Literal
+
+from kimi_pipeline.lake import Lake
+from kimi_pipeline.ledger import KEEP
+from kimi_pipeline.profiles import Profile
+from kimi_pipeline.reasons import Reason
+from kimi_pipeline.rewards.by_kind import CODE_KIND, RewardByKind
+from kimi_pipeline.rewards.code import CodeReward, Suite, SuiteCase
+from kimi_pipeline.rewards.contract import Reference, Reward
+from kimi_pipeline.rewards.math_rules import MathReward
+from kimi_pipeline.sandbox_door import open_sandbox
+from sandbox import Limits
+
+KEPT = f"""
+    select v.problem_id, v.profile, v.limits, v.reason_code, p.float_tolerance, s.reduced
+    from validated_suites v
+    left join coding_problems p on p.profile = v.profile and p.problem_id = v.problem_id
+    left join suite_strength s on s.profile = v.profile and s.problem_id = v.problem_id
+    where v.verdict = '{KEEP}' and ($every or v.problem_id in (select unnest($wanted)))
+    qualify row_number() over (partition by v.problem_id order by v.profile <> $profile, v.profile) = 1
+"""
+CASES = """
+    select s.problem_id, s.case_number, s.stratum, s.expected, c.input from suite_cases s
+    join test_cases c using (profile, problem_id, case_number)
+    semi join kept k on k.problem_id = s.problem_id and k.profile = s.profile
+    where s.valid order by s.problem_id, s.case_number
+"""
+
+
+def load_suites(
+    lake: Lake, profile: str, cases: Literal["reduced", "all"] = "reduced", wanted: Collection[str] | None = None
+) -> dict[str, Suite]:
+    """The kept suites (of the problems `wanted`; None: of all): the reduced cases in their order, then, for `all`, the others
+    in theirs. A suite whose strength was not measured is given whole; where several profiles have one, this profile's counts.
+    """
+    asked = {"every": wanted is None, "wanted": sorted(wanted or ()), "profile": profile}
+    kept = lake.sql(KEPT, asked)
+    by_problem: dict[str, dict[int, SuiteCase]] = {}
+    for row in lake.rows(CASES, kept=kept):
+        one = SuiteCase(row["case_number"], row["input"], row["expected"], row["stratum"])
+        by_problem.setdefault(row["problem_id"], {})[one.number] = one
+    return {row["problem_id"]: _suite(row, by_problem[row["problem_id"]], cases) for row in kept.to_pylist()}
+
+
+def _suite(row: dict[str, Any], there: dict[int, SuiteCase], cases: str) -> Suite:
+    first = [number for number in row["reduced"] or () if number in there]
+    others = [number for number in there if number not in first] if cases == "all" or not first else []
+    chosen = tuple(there[number] for number in (*first, *others))
+    limits = Limits(**json.loads(row["limits"]))
+    return Suite(
+        row["problem_id"], chosen, row["float_tolerance"], limits, together=row["reason_code"] == Reason.BY_CONSTRUCTION
+    )
+
+
+@contextlib.contextmanager
+def reward_for(profile: Profile, lake: Lake, references: Collection[Reference]) -> Iterator[Reward]:
+    """The reward of these problems. A sandbox is opened where one of them is a coding problem with a suite.
+
+    Raises UserError where none works then: what a program is worth is never guessed.
+    """
+    wanted = {one.problem_id for one in references if one.answer_kind == CODE_KIND}
+    suites = load_suites(lake, profile.name, wanted=wanted) if wanted else {}
+    with contextlib.ExitStack() as stack:
+        code = None
+        if suites:
+            box = stack.enter_context(open_sandbox(profile.sandbox))
+            code = CodeReward(suites, box, parallel=profile.sandbox.pool_size)
+        yield RewardByKind(MathReward(), code) if wanted else MathReward()
