@@ -22,7 +22,10 @@ UNIQUE = """
 """
 """One row a problem: the rows that are no duplicate of another. `$sources`: the names of the sources."""
 
-SUITED = f"(answer_kind is distinct from 'code' or problem_id in (from validated_suites select problem_id where verdict = '{KEEP}'))"
+SUITED = f"""
+    (answer_kind is distinct from 'code'
+     or problem_id in (select problem_id from validated_suites where verdict = '{KEEP}'))
+"""
 """A condition: programs for a coding problem can be judged, for it has a validated suite [2.3.5]."""
 
 FIT = f"""

@@ -20,10 +20,13 @@ SUMMED = f"""
              where stage in {STAGES} and verdict = '{REFUSE}'
              qualify row_number() over (partition by problem_id order by list_position($stages, stage)) = 1
          ),
-         suite as (select problem_id, any_value(reason_code) as reason_code from validated_suites where verdict = '{KEEP}' group by 1)
+         suite as (
+             select problem_id, any_value(reason_code) as reason_code from validated_suites
+             where verdict = '{KEEP}' group by 1
+         )
     select '' as prompt_set, '{TEST_SUITES}' as stage, o.problem_id, '' as subject,
            if(o.suited, '{KEEP}', '{REFUSE}') as verdict,
-           if(o.suited, coalesce(v.reason_code, '{Reason.VALIDATED}'), coalesce(s.reason_code, '{Reason.NO_SUITE}')) as reason_code,
+           coalesce(if(o.suited, v.reason_code, s.reason_code), '{Reason.NO_SUITE}') as reason_code,
            if(o.suited or s.stage is null, '{{}}', '{{"stage": "' || s.stage || '"}}') as evidence, '' as checkpoint
     from own o left join said s using (problem_id) left join suite v using (problem_id)
 """
