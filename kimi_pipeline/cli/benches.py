@@ -176,6 +176,17 @@ def testcases(as_json: bool) -> None:
 
 
 @bench.command()
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="A Hugging Face model folder")
+@click.option("--problems", default="", help="Built-in problems by name, comma-separated; empty: all sound ones")
+@as_json
+def writing(model: Path, problems: str, as_json: bool) -> None:
+    """How far a model gets that writes generators for coding problems, and where its attempts end."""
+    from kimi_pipeline.bench.writing import measure
+
+    tell(measure(Home.from_env().prepare(), model, [name for name in problems.split(",") if name]), as_json)
+
+
+@bench.command()
 @click.option("--rows", default=2000, show_default=True, type=click.IntRange(min=100), help="Texts to plant into")
 @DATA
 @as_json

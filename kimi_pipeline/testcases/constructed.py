@@ -49,9 +49,9 @@ def constructed(context: Context) -> tuple[Rows, Rows, Rows]:
 def suite(problem_id: str, prompt: str) -> tuple[dict[str, Any], Rows, Rows]:
     """One problem's row and its cases' rows."""
     steps = programs.steps_of(prompt)
-    words = programs.test_words(problem_id)
+    words = programs.hidden_words(problem_id)
     inputs = [f"{word}\n".encode() for word in words]
-    case = [
+    case: Rows = [
         {"problem_id": problem_id, "case_number": n, "stratum": "random", "input_digest": digest(data)}
         for n, data in enumerate(inputs, 1)
     ]
@@ -73,12 +73,12 @@ def suite(problem_id: str, prompt: str) -> tuple[dict[str, Any], Rows, Rows]:
         | {
             "generator_id": MAKER,
             "setting": MAKER,
-            "number": row["case_number"] - 1,
+            "number": number,
             "input": data,
             "reason_code": str(Reason.GENERATED),
             "detail": "",
         }
-        for row, data in zip(case, inputs, strict=True)
+        for number, (row, data) in enumerate(zip(case, inputs, strict=True))
     ]
     return _row(problem_id, len(words)), suite_cases, test_cases
 

@@ -85,7 +85,7 @@ def expected(steps: Sequence[str], word: str) -> str:
     return word
 
 
-def test_words(problem_id: str, count: int = CASES) -> list[str]:
+def hidden_words(problem_id: str, count: int = CASES) -> list[str]:
     """The words that programs for a problem are tested on, hidden from the prompt; the same for each call."""
     rng = Random(f"programs:{problem_id}")
     return [_word(rng) for _ in range(count)]

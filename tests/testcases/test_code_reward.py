@@ -1,0 +1,91 @@
+"""The code reward on suites known by construction: verdicts with evidence, hostile programs, failures of the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from kimi_pipeline.rewards.by_kind import NO_SUITE, RewardByKind
+from kimi_pipeline.rewards.code import CodeReward, Suite, SuiteCase, extract_code
+from kimi_pipeline.rewards.contract import Reference, Response, Status
+from kimi_pipeline.rewards.math_rules import MathReward
+from sandbox import Outcome, Sandbox, Verdict
+
+CASES = tuple(SuiteCase(n, f"ab{n}\n".encode(), f"{n}ba", "random") for n in (1, 2, 3))
+TOGETHER = Suite("p", CASES, together=True)
+REFERENCE = Reference("p", "", "code")
+
+
+def response(program: str) -> Response:
+    return Response(f"So:\n```python\n{program}\n```\n", 9)
+
+
+@pytest.mark.parametrize(
+    ("program", "status", "reason"),
+    [
+        ("print(input()[::-1])", Status.CORRECT, None),
+        ("s=input();print(s[::-1] if s!='ab2' else s)", Status.WRONG, "wrong_output: case 2 (random)"),
+        ("print(input()); 1/0", Status.WRONG, "wrong_exit: case 1 (random)"),
+        ("def (", Status.WRONG, "compile_error: case 1 (random)"),
+        ("while True: pass", Status.WRONG, "time_limit: case 1 (random)"),
+        ("print('\\ud800')", Status.WRONG, "not_utf8: case 1 (random)"),
+        ('import sys; sys.__stdout__.write(\'[["ok", "1ba"]]\'); sys.__stdout__.flush()', Status.WRONG, "wrong_output"),
+        ("import os; os.kill(os.getpid(), 9)", Status.WRONG, "wrong_exit: case 1 (random)"),
+    ],
+)
+def test_a_program_is_worth_what_it_prints(box: Sandbox, program: str, status: Status, reason: str | None) -> None:
+    for suite in (TOGETHER, Suite("p", CASES)):
+        if (suite.together is False and "__stdout__" in program) or ("ud800" in program and not suite.together):
+            continue  # alone in its process a program may write where it likes; printing half a character crashes
+        (found,) = CodeReward({"p": suite}, box).score(REFERENCE, [response(program)])
+        assert found.status is status
+        assert found.reward == (1.0 if status is Status.CORRECT else 0.0)
+        assert (found.reason or "").startswith(reason or "")
+        assert ("failing_case" in found.parts) == (status is Status.WRONG)
+
+
+def test_the_same_program_again_is_not_run_again_and_one_without_a_program_never(box: Sandbox) -> None:
+    reward = CodeReward({"p": TOGETHER}, box)
+    group = [response("print(input()[::-1])"), response("print(1)"), Response("No idea.", 2)]
+    first = reward.score(REFERENCE, group)
+    assert [one.status for one in first] == [Status.CORRECT, Status.WRONG, Status.NO_ANSWER]
+    assert (reward.cases_run, reward.cases_saved) == (4, 2)
+    assert reward.score(REFERENCE, group) == first
+    assert reward.cases_run == 4
+    assert extract_code("```python\nprint(1)\n") is None  # cut in the middle of its program
+
+
+class Broken:
+    """A sandbox that fails so many times, then works."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+
+    def run(self, program: str, language: str, inputs: Iterator[bytes], limits: object) -> Iterator[Verdict]:
+        for index, _ in enumerate(inputs):
+            self.failures -= 1
+            if self.failures >= 0:
+                yield Verdict(input_index=index, outcome=Outcome.SANDBOX_ERROR, image="", detail="no worker")
+                return
+            yield Verdict(input_index=index, outcome=Outcome.OK, image="", stdout=b'[["ok", "1ba"]]')
+
+
+@pytest.mark.parametrize("suite", [TOGETHER, Suite("p", CASES)])
+def test_a_failure_of_the_sandbox_is_no_verdict_and_is_not_remembered(suite: Suite) -> None:
+    broken = Broken(1)
+    reward = CodeReward({"p": suite}, broken)  # type: ignore[arg-type]
+    (found,) = reward.score(REFERENCE, [response("print(1)")])
+    assert (found.status, found.reward) == (Status.INFRASTRUCTURE_ERROR, None)
+    (again,) = reward.score(REFERENCE, [response("print(1)")])
+    assert again.status is Status.WRONG
+
+
+def test_each_problem_has_the_reward_of_its_kind(box: Sandbox) -> None:
+    reward = RewardByKind(MathReward(), CodeReward({"p": TOGETHER}, box))
+    (program,) = reward.score(REFERENCE, [response("print(input()[::-1])")])
+    (answer,) = reward.score(Reference("m", "4", "integer"), [Response("\\boxed{4}", 3)])
+    assert (program.reward, answer.reward) == (1.0, 1.0)
+    for without in (reward, RewardByKind(MathReward(), None)):
+        (unknown,) = without.score(Reference("q", "", "code"), [response("print(1)")])
+        assert (unknown.status, unknown.reward, unknown.reason) == (Status.INFRASTRUCTURE_ERROR, None, NO_SUITE)
