@@ -239,7 +239,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.SUBMISSIONS_FAIL: "too few submissions ended well for any agreement",
     Reason.OUTPUTS_TIE: "two outputs have equally many submissions behind them",
     Reason.TOO_FEW_PASS: "too few submissions pass every valid case",
-    Reason.NOT_COMPILED: "no drawn submission compiles",
+    Reason.NOT_COMPILED: "fewer drawn submissions compile than must agree on an output",
     Reason.BY_CONSTRUCTION: "the right outputs are known from how the problem was made",
     Reason.NO_SUITE: "a coding problem without a validated test suite: its last coding stage says why",
     Reason.VALIDATED: "enough valid cases, and enough submissions pass them all",

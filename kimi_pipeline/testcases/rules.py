@@ -21,6 +21,7 @@ from kimi_pipeline.reasons import Reason
 from kimi_pipeline.rewards.outputs import comparison
 
 ENDED_WELL = "ok"
+COMPILE_ERROR = "compile_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +125,16 @@ def judge_suite(
 ) -> SuiteVerdict:
     """The verdict on a problem from its cases' agreements and its drawn submissions' runs (submission -> case -> run).
 
-    Fewer than `valid_cases` valid cases: refused for what most of the others lack. Else kept where at least `passing`
+    Fewer than `valid_cases` valid cases: refused for what most of the others lack, or because fewer submissions compile than
+    must agree. Else kept where at least `passing`
     submissions pass every valid case: counted a submission over all cases, never a case.
     """
     expected = {case: one.expected for case, one in agreements.items() if one.expected is not None}
     passing = tuple(sorted(name for name, own in runs.items() if passes_all(own, expected, tolerance)))
     if len(expected) < thresholds.valid_cases:
+        compiled = sum(any(run.outcome != COMPILE_ERROR for run in own.values()) for own in runs.values())
+        if compiled < thresholds.agree:
+            return SuiteVerdict(REFUSE, Reason.NOT_COMPILED, len(expected), passing if expected else ())
         reasons = Counter(one.reason for one in agreements.values() if not one.valid)
         why = max(reasons, key=lambda reason: (reasons[reason], reason)) if reasons else Reason.TOO_FEW_CASES
         return SuiteVerdict(REFUSE, why, len(expected), passing if expected else ())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,6 +99,17 @@ def test_a_generator_needs_forty_valid_cases(valid: int, verdict: str) -> None:
     assert len(found.passing) == 10
     if verdict == REFUSE:
         assert found.reason is Reason.SUBMISSIONS_DISAGREE
+
+
+@pytest.mark.parametrize(("broken", "reason"), [(3, Reason.VALIDATED), (4, Reason.NOT_COMPILED)])
+def test_submissions_that_do_not_compile(broken: int, reason: Reason) -> None:
+    # three of ten: seven still agree on every case, but then only seven pass them all
+    _, runs = suite(50, {})
+    for number in range(broken):
+        runs[f"s{number}"] = {case: Run("compile_error", None) for case in runs["s0"]}
+    agreements = {case: agreement([own[case] for own in runs.values()], REPORT.agree) for case in runs["s9"]}
+    found = judge_suite(agreements, runs, replace(REPORT, passing=7))
+    assert (found.reason, found.verdict) == (reason, KEEP if reason is Reason.VALIDATED else REFUSE)
 
 
 def test_a_missing_run_is_a_failure() -> None:
