@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 LINEAGE_OPTIONS = (
-    click.option("--profile", help="smoke, laptop (default), smol, gpu or cluster"),
+    click.option("--profile", help="smoke, laptop (default), code, smol, gpu or cluster"),
     click.option(
         "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a setting: --set rl.iterations=40"
     ),
