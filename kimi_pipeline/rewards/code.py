@@ -26,7 +26,7 @@ from sandbox import Limits, Outcome, Sandbox, SandboxInputError, Verdict
 RULE = "code@1"
 KEPT = 50_000  # verdicts that are kept
 
-CODE = tuple(f"kimi_pipeline.rewards.{name}" for name in ("by_kind", "code", "outputs", "together"))
+CODE = tuple(f"kimi_pipeline.rewards.{name}" for name in ("by_kind", "code", "outputs", "serving", "together"))
 """The modules that a verdict depends on, for the fingerprints of stages."""
 
 _FENCE = re.compile(
@@ -107,9 +107,6 @@ class CodeReward:
         self._lock = threading.Lock()
         self.version = RULE
         self.cases_run = self.cases_saved = 0
-
-    def __contains__(self, problem_id: str) -> bool:
-        return problem_id in self._suites
 
     def score(self, reference: Reference, group: Sequence[Response]) -> list[Breakdown]:
         """[k]. Raises KeyError for a problem without a suite: it should never have been in the set."""

@@ -15,7 +15,7 @@ from kimi_pipeline.lake import Lake
 from kimi_pipeline.ledger import KEEP
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.reasons import Reason
-from kimi_pipeline.rewards.by_kind import CODE_KIND, RewardByKind
+from kimi_pipeline.rewards.by_kind import CODE_KIND, CompositeReward
 from kimi_pipeline.rewards.code import CodeReward, Suite, SuiteCase
 from kimi_pipeline.rewards.contract import Reference, Reward
 from kimi_pipeline.rewards.math_rules import MathReward
@@ -63,17 +63,25 @@ def _suite(row: dict[str, Any], there: dict[int, SuiteCase], cases: str) -> Suit
     )
 
 
-@contextlib.contextmanager
-def reward_for(profile: Profile, lake: Lake, references: Collection[Reference]) -> Iterator[Reward]:
-    """The reward of these problems. A sandbox is opened where one of them is a coding problem with a suite.
+def code_reward(
+    profile: Profile, lake: Lake, references: Collection[Reference], stack: contextlib.ExitStack
+) -> CodeReward | None:
+    """The reward of the coding problems among these; None where none of them has a suite. `stack` closes its sandbox.
 
-    Raises UserError where none works then: what a program is worth is never guessed.
+    Raises UserError where no sandbox works: what a program is worth is never guessed.
     """
     wanted = {one.problem_id for one in references if one.answer_kind == CODE_KIND}
     suites = load_suites(lake, profile.name, wanted=wanted) if wanted else {}
+    if not suites:
+        return None
+    return CodeReward(suites, stack.enter_context(open_sandbox(profile.sandbox)), parallel=profile.sandbox.pool_size)
+
+
+@contextlib.contextmanager
+def reward_for(profile: Profile, lake: Lake, references: Collection[Reference]) -> Iterator[Reward]:
+    """The rules' reward of these problems, with test cases where one of them is a coding problem."""
     with contextlib.ExitStack() as stack:
-        code = None
-        if suites:
-            box = stack.enter_context(open_sandbox(profile.sandbox))
-            code = CodeReward(suites, box, parallel=profile.sandbox.pool_size)
-        yield RewardByKind(MathReward(), code) if wanted else MathReward()
+        if not any(one.answer_kind == CODE_KIND for one in references):
+            yield MathReward()
+        else:
+            yield CompositeReward(MathReward(), code=code_reward(profile, lake, references, stack))

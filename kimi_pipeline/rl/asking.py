@@ -16,9 +16,10 @@ from kimi_pipeline.home import Home
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.reward_models.service import JudgeProcess
-from kimi_pipeline.rewards.by_kind import CODE_KIND, CompositeReward
+from kimi_pipeline.rewards.by_kind import CompositeReward
 from kimi_pipeline.rewards.contract import Reward
 from kimi_pipeline.rewards.math_rules import MathReward
+from kimi_pipeline.rewards.serving import code_reward, reward_for
 from kimi_pipeline.rl.prompt_sampling import Prompt
 from kimi_pipeline.rl.reward_watch import ByReward, BySecondOpinion, ByTheOther, IndependentJudge
 
@@ -27,9 +28,10 @@ def reward_judge(
     spec: dict[str, Any], profile: Profile, home: Home, prompts: Sequence[Prompt], stack: ExitStack
 ) -> Reward:
     """The reward under `rl.reward`; `stack` closes what it started. Raises UserError where the judge refuses to serve, and
-    where the set holds coding problems and no suite was kept."""
+    where the set holds coding problems and no sandbox works."""
+    lake, references = Lake(home.lake), [prompt.reference for prompt in prompts]
     if profile.rl.reward != "composite":
-        return MathReward()
+        return stack.enter_context(reward_for(profile, lake, references))
     judge = spec.get("judge")
     if not judge:
         raise UserError("rl.reward = composite asks a Chain-of-Thought RM: materialise cot_reward_model first")
@@ -39,9 +41,7 @@ def reward_judge(
     stack.callback(second.close)
     second.start()
     questions = {prompt.problem_id: prompt.prompt for prompt in prompts}
-    coding = any(prompt.reference.answer_kind == CODE_KIND for prompt in prompts)
-    code = _code_reward(profile, home, stack) if coding else None
-    return CompositeReward(MathReward(), second, questions, code)
+    return CompositeReward(MathReward(), second, questions, code_reward(profile, lake, references, stack))
 
 
 def independent_judge(
@@ -49,8 +49,8 @@ def independent_judge(
 ) -> IndependentJudge | None:
     """Whom the watch over the reward asks; None where there is nobody. A composite reward has two judges, so there is always
     one that did not decide; beside rules, the Chain-of-Thought RM under `rl.watch_judge`; nobody beside the control."""
-    if isinstance(reward, CompositeReward):
-        return ByTheOther(ByReward(MathReward()), BySecondOpinion(reward.second)) if reward.second else None
+    if isinstance(reward, CompositeReward) and reward.second:
+        return ByTheOther(ByReward(MathReward()), BySecondOpinion(reward.second))
     if profile.rl.watch_judge == "none" or profile.rl.reward == "random":
         return None
     judge = spec.get("watch_judge")
@@ -62,15 +62,3 @@ def independent_judge(
     stack.callback(second.close)
     second.start()
     return BySecondOpinion(second)
-
-
-def _code_reward(profile: Profile, home: Home, stack: ExitStack) -> Reward:
-    from kimi_pipeline.rewards.code import CodeReward
-    from kimi_pipeline.sandbox_door import open_sandbox
-    from kimi_pipeline.testcases.serving import load_suites
-
-    suites = load_suites(Lake(home.lake), profile.name)
-    if not suites:
-        raise UserError("the prompt set holds coding problems and no suite was kept: materialise suite_strength first")
-    box = stack.enter_context(open_sandbox(profile.sandbox))
-    return CodeReward(suites, box, parallel=profile.sandbox.pool_size)

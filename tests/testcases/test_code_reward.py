@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kimi_pipeline.rewards.by_kind import NO_SUITE, RewardByKind
+from kimi_pipeline.rewards.by_kind import NO_SUITE, CompositeReward
 from kimi_pipeline.rewards.code import CodeReward, Suite, SuiteCase, extract_code
 from kimi_pipeline.rewards.contract import Reference, Response, Status
 from kimi_pipeline.rewards.math_rules import MathReward
@@ -82,10 +82,9 @@ def test_a_failure_of_the_sandbox_is_no_verdict_and_is_not_remembered(suite: Sui
 
 
 def test_each_problem_has_the_reward_of_its_kind(box: Sandbox) -> None:
-    reward = RewardByKind(MathReward(), CodeReward({"p": TOGETHER}, box))
+    reward = CompositeReward(MathReward(), code=CodeReward({"p": TOGETHER}, box))
     (program,) = reward.score(REFERENCE, [response("print(input()[::-1])")])
     (answer,) = reward.score(Reference("m", "4", "integer"), [Response("\\boxed{4}", 3)])
     assert (program.reward, answer.reward) == (1.0, 1.0)
-    for without in (reward, RewardByKind(MathReward(), None)):
-        (unknown,) = without.score(Reference("q", "", "code"), [response("print(1)")])
-        assert (unknown.status, unknown.reward, unknown.reason) == (Status.INFRASTRUCTURE_ERROR, None, NO_SUITE)
+    (unknown,) = reward.score(Reference("q", "", "code"), [response("print(1)")])
+    assert (unknown.status, unknown.reward, unknown.reason) == (Status.INFRASTRUCTURE_ERROR, None, NO_SUITE)
