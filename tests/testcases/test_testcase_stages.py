@@ -40,7 +40,7 @@ SMALL = {
 
 
 def materialise(context: Context) -> dict[str, Outcome]:
-    return {name: run_stage(ALL[name], context, ALL) for name in ("corpus", *BRANCH)}
+    return {name: run_stage(ALL[name], context, ALL) for name in ("corpus", "evaluation_problems", *BRANCH)}
 
 
 def verdicts(context: Context) -> dict[str, tuple[str, str]]:
