@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from kimi_pipeline.audit.sets import manifest
-from kimi_pipeline.lake import Lake
+from kimi_pipeline.lake import Lake, Readable
 
 MEASURES = ("samples", "prompt_tokens", "completion_tokens", "model_seconds", "sandbox_seconds", "money")
 PURPOSES = {"difficulty": "difficulty", "guessability": "guess"}
@@ -23,25 +23,34 @@ def cost(lake: Lake, name: str | None = None) -> dict[str, Any]:
     that carry no price of their own. Samples are shared over sets: a second set that draws none still shows what the ones
     it rests on took. Seconds are those that stages recorded for drawing them.
     """
+    with lake.reading() as state:
+        return _cost(state, name)
+
+
+def _cost(lake: Readable, name: str | None) -> dict[str, Any]:
     found = manifest(lake, name)
     price = found["profile"]["inference"]["price_per_million_tokens"]
     rows = lake.rows(
         """
-        with asked as (select distinct problem_id from problems where source in (select unnest(?)))
-        select purpose, count(*) samples, coalesce(sum(prompt_tokens), 0) prompt_tokens,
-               coalesce(sum(completion_tokens), 0) completion_tokens, coalesce(sum(cost), 0) paid,
-               coalesce(sum(completion_tokens) filter (coalesce(cost, 0) = 0), 0) unpriced
-        from samples semi join asked using (problem_id)
-        where checkpoint in (select unnest(?)) and purpose in ('difficulty', 'guess') group by purpose
+        with drawn as (
+            select problem_id, purpose, count(*) samples, coalesce(sum(prompt_tokens), 0) prompt_tokens,
+                   coalesce(sum(completion_tokens), 0) completion_tokens, coalesce(sum(cost), 0) paid,
+                   coalesce(sum(completion_tokens) filter (coalesce(cost, 0) = 0), 0) unpriced
+            from samples where list_contains($checkpoints, checkpoint) and purpose in ('difficulty', 'guess') group by all
+        )
+        select purpose, sum(samples) samples, sum(prompt_tokens) prompt_tokens,
+               sum(completion_tokens) completion_tokens, sum(paid) paid, sum(unpriced) unpriced
+        from drawn semi join (select problem_id from problems where list_contains($sources, source)) using (problem_id)
+        group by purpose
         """,
-        [found["sources"], _checkpoints(found)],
+        {"sources": found["sources"], "checkpoints": _checkpoints(found)},
     )
     drawn = {row["purpose"]: row for row in rows}
     spent = seconds(lake, found["checkpoint"])
     stages = []
     for stage, purpose in PURPOSES.items():
         row = drawn.get(purpose, {})
-        money = row.get("paid", 0) + row.get("unpriced", 0) / TOKENS * price
+        money = row.get("paid", 0) + int(row.get("unpriced", 0)) / TOKENS * price
         stages.append(
             {
                 "stage": stage,
@@ -70,7 +79,7 @@ def _checkpoints(found: dict[str, Any]) -> list[str]:
     return sorted({found["checkpoint"], *(row["checkpoint"] for row in found.get("checkpoints", []))})
 
 
-def seconds(lake: Lake, checkpoint: str) -> dict[str, float]:
+def seconds(lake: Readable, checkpoint: str) -> dict[str, float]:
     """Seconds that each stage spent on drawing samples of a checkpoint, over all its runs."""
     spent: dict[str, float] = {}
     for row in lake.rows(
@@ -83,7 +92,7 @@ def seconds(lake: Lake, checkpoint: str) -> dict[str, float]:
     return spent
 
 
-def _size(lake: Lake, found: dict[str, Any]) -> int:
+def _size(lake: Readable, found: dict[str, Any]) -> int:
     rows = lake.rows(
         "select size from prompt_set_versions where prompt_set = ? and version = ?", [found["set"], found["version"]]
     )

@@ -17,7 +17,7 @@ from typing import Any
 from kimi_pipeline import tables
 from kimi_pipeline.audit.sets import named_version
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Lake, as_json
+from kimi_pipeline.lake import Lake, Readable, as_json
 from kimi_pipeline.ledger import FUNNEL, PERSON, REFUSE
 from kimi_pipeline.reasons import Reason
 
@@ -80,12 +80,18 @@ def diff(lake: Lake, before: str, after: str) -> dict[str, Any]:
 
     Raises UserError for an unknown version, and for versions of two different sets.
     """
+    with lake.reading() as state:
+        return _diff(state, lake, before, after)
+
+
+def _diff(lake: Readable, old: Lake, before: str, after: str) -> dict[str, Any]:
+    """`old` gives tables at older versions, `lake` one state of the newest."""
     a, b = _version(lake, before), _version(lake, after)
     if a["set"] != b["set"]:
         raise UserError(f"{before} and {after} are versions of two sets: name two versions of one")
     members = {row["problem_id"]: row for row in _members(lake, a, b)}
     changed = list(members)
-    answers = _answers(lake, (a, b), changed)
+    answers = _answers(old, (a, b), changed)
     decided = _decisions(lake, (a, b), changed)
     gone = _withdrawn(lake, changed)
     changes = [
@@ -105,7 +111,7 @@ def diff(lake: Lake, before: str, after: str) -> dict[str, Any]:
     }
 
 
-def _version(lake: Lake, name: str) -> dict[str, Any]:
+def _version(lake: Readable, name: str) -> dict[str, Any]:
     found = named_version(lake, name)
     (row,) = lake.rows(
         "select created_at from prompt_set_versions where prompt_set = ? and version = ?",
@@ -114,7 +120,7 @@ def _version(lake: Lake, name: str) -> dict[str, Any]:
     return found | {"cut": row["created_at"]}
 
 
-def _members(lake: Lake, a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
+def _members(lake: Readable, a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
     """Members of one or both versions that changed, with their change."""
     return lake.rows(
         f"""
@@ -154,7 +160,7 @@ def _answers(lake: Lake, versions: tuple[dict[str, Any], ...], changed: list[str
 
 
 def _decisions(
-    lake: Lake, versions: tuple[dict[str, Any], ...], changed: list[str]
+    lake: Readable, versions: tuple[dict[str, Any], ...], changed: list[str]
 ) -> list[dict[str, dict[str, dict[str, Any]]]]:
     """For each of the two versions, by problem and stage, the decision in force at the cut, of the stages that decided in
     between. Of several rows of one problem the kept one speaks; what people decided on its membership, tag and answer is
@@ -208,7 +214,7 @@ def _explain(
     return Change(problem_id, change, FUNNEL[-1], THRESHOLD, str(a_weight), str(b_weight), "weights")
 
 
-def _withdrawn(lake: Lake, changed: list[str]) -> dict[str, str]:
+def _withdrawn(lake: Readable, changed: list[str]) -> dict[str, str]:
     """For changed problems of withdrawn sources, who withdrew which and why."""
     rows = lake.rows(
         "select problem_id, min(l.actor || ' withdrew ' || (l.evidence->>'$.source') || ': ' "

@@ -11,10 +11,10 @@ from typing import Any
 
 from kimi_pipeline.curation.promotion import CURRENT
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Lake
+from kimi_pipeline.lake import Readable
 
 
-def versions(lake: Lake) -> list[dict[str, Any]]:
+def versions(lake: Readable) -> list[dict[str, Any]]:
     """All versions, oldest first: set, version (`NAME@N`), created, size, current, digest."""
     rows = lake.rows(
         f"""
@@ -37,14 +37,14 @@ def versions(lake: Lake) -> list[dict[str, Any]]:
     ]
 
 
-def named_version(lake: Lake, name: str) -> dict[str, Any]:
+def named_version(lake: Readable, name: str) -> dict[str, Any]:
     """`manifest` of a version written as SET@VERSION. Raises UserError for anything else."""
     if "@" not in name:
         raise UserError(f"{name!r} names no version: write it as SET@VERSION (`kimi-pipeline sets` lists them)")
     return manifest(lake, name)
 
 
-def manifest(lake: Lake, name: str | None) -> dict[str, Any]:
+def manifest(lake: Readable, name: str | None) -> dict[str, Any]:
     """The manifest of `NAME@VERSION`, of the newest version of `NAME`, or of the newest version of all.
 
     Adds `set` and `version`. Raises UserError for an unknown set or version, naming the nearest.

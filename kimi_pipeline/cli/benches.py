@@ -235,3 +235,16 @@ def freeform(seeds: str, as_json: bool) -> None:
     from kimi_pipeline.bench.free_form import measure
 
     tell(measure(Home.from_env().prepare(), whole_numbers(seeds, "--seeds")), as_json)
+
+
+@bench.command()
+@click.option("--problems", default=130_000, show_default=True, type=click.IntRange(min=200), help="Source rows")
+@click.option(
+    "--nights", default=180, show_default=True, type=click.IntRange(min=2), help="Nights; finished ones count"
+)
+@as_json
+def nights(problems: int, nights: int, as_json: bool) -> None:
+    """Growth of lake and event store over simulated nights, and seconds of explain and the UI before and after."""
+    from kimi_pipeline.bench.nights import measure
+
+    tell(measure(Home.from_env().prepare(), problems, nights), as_json)
