@@ -71,10 +71,14 @@ GUESSED = """
 
 
 def measure(home: Home, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
-    """Median seconds of each command at each size, warm file cache, the growth from the smallest to the largest, and
-    whether the rebuild was equal. Raises UserError where a command fails."""
+    """Median seconds of each command at each size, warm file cache (`cpu_seconds`: of all its threads, which tell more on a
+    machine that others use as well), the growth from the smallest to the largest, and whether the rebuild was equal.
+
+    Raises UserError where a command fails.
+    """
     own = Home(home.root / "bench" / NAME).prepare()
     seconds: dict[str, dict[str, float]] = {}
+    cpu: dict[str, dict[str, float]] = {}
     rebuilds: dict[str, Any] = {}
     counts: dict[str, Any] = {}
     for size in sorted(sizes):
@@ -93,7 +97,9 @@ def measure(home: Home, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
             "funnel": ["funnel", f"{SET}@2"],
             "cost": ["cost", f"{SET}@2"],
         }
-        seconds[str(size)] = {name: _median(place, command) for name, command in commands.items()}
+        medians = {name: _medians(place, command) for name, command in commands.items()}
+        seconds[str(size)] = {name: wall for name, (wall, _) in medians.items()}
+        cpu[str(size)] = {name: spent for name, (_, spent) in medians.items()}
         _say(f"{size:,} problems: {seconds[str(size)]}; rebuilding")
         started = time.monotonic()
         told = json.loads(_run(place, ["rebuild", f"{SET}@1"]))
@@ -103,6 +109,7 @@ def measure(home: Home, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
         "name": NAME,
         "figures": {
             "seconds": seconds,
+            "cpu_seconds": cpu,
             "slowest_by_problems": {size: max(found.values()) for size, found in seconds.items()},
             "growth": {name: round(large[name] / small[name], 2) for name in small},
             "rebuild": rebuilds,
@@ -158,14 +165,22 @@ def draw_samples(context: Context) -> None:
     )
 
 
-def _median(place: Home, command: Sequence[str]) -> float:
+def _medians(place: Home, command: Sequence[str]) -> tuple[float, float]:
+    """Median seconds and CPU seconds of a whole process."""
     _run(place, command)  # the file cache is warm from here on
-    times = []
+    times, spent = [], []
     for _ in range(RUNS):
-        started = time.monotonic()
+        started, before = time.monotonic(), _children()
         _run(place, command)
         times.append(time.monotonic() - started)
-    return round(statistics.median(times), 3)
+        spent.append(_children() - before)
+    return round(statistics.median(times), 3), round(statistics.median(spent), 3)
+
+
+def _children() -> float:
+    """CPU seconds of all child processes that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _run(place: Home, command: Sequence[str]) -> str:

@@ -104,15 +104,36 @@ def settings_of(
 @main.command()
 @lineage_options
 @click.option("--verbose", is_flag=True, help="Show Dagster's own log as well")
-def run(select: str, verbose: bool, **meant: Any) -> None:
+@click.option("--yes", is_flag=True, help="Go on beyond limits.ask_above_tokens and limits.ask_above_money")
+def run(select: str, verbose: bool, yes: bool, **meant: Any) -> None:
     """Materialise the lineage (or a part of it); what is up to date is not computed again."""
     settings, changes = settings_of(**meant)
+    if not yes:
+        _ask(settings, select)
     home = Home.from_env().prepare()
     arguments = (["--select", select] if select else []) + (["--verbose"] if verbose else [])
     code = _dagster("assets.launch", arguments, settings.name, changes, home)
     if code == 0:
         _summary(settings.curation.prompt_set, home)
     sys.exit(code)
+
+
+def _ask(settings: Profile, select: str) -> None:
+    """Raises UserError where the run would take more than the settings let it take unasked."""
+    from kimi_pipeline.audit.plan import plan as look_ahead
+
+    limits = settings.limits
+    most = {"tokens": limits.ask_above_tokens, "money": limits.ask_above_money}
+    if set(most.values()) == {None}:
+        return
+    rows = look_ahead(reading_context(settings), select)
+    for what, limit in most.items():
+        expected = sum(row[what] for row in rows)
+        if limit is not None and expected > limit:
+            raise UserError(
+                f"this run would take about {expected:,} {what}, more than limits.ask_above_{what} ({limit:,}): "
+                "look with `kimi-pipeline plan`, then add --yes"
+            )
 
 
 @main.command()

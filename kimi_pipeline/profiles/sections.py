@@ -403,3 +403,9 @@ class Limits(Section):
     )
     commit_samples: Annotated[int, Field(ge=1, le=500)] = Field(500, description="and at least after so many")
     workers: Count = Field(2, description="Processes that map over shards")
+    ask_above_tokens: int | None = Field(
+        None, ge=0, description="A run that would draw more output tokens asks for --yes (see plan); empty: never"
+    )
+    ask_above_money: float | None = Field(
+        None, ge=0, description="A run that would cost more (inference.price_per_million_tokens) asks for --yes"
+    )

@@ -70,3 +70,16 @@ def test_the_command_plans_a_first_run_and_writes_nothing(tmp_path: Any) -> None
     assert told.exit_code == 0, told.output
     assert [row["stage"] for row in json.loads(told.output)] == list(STAGES)
     assert not (tmp_path / "home").exists()
+
+
+def test_a_run_beyond_its_limit_asks_first(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    monkeypatch.setattr("kimi_pipeline.cli.running._dagster", lambda *given: started.append(given) or 1)
+    env = {"KIMI_HOME": str(tmp_path / "home")}
+    command = ["run", "--profile", "smoke", "--limit", "50", "--set", "limits.ask_above_tokens=1000"]
+    refused = CliRunner().invoke(main, command, env=env)
+    assert (refused.exit_code, refused.output.count("\n"), started) == (2, 1, [])
+    assert "more than limits.ask_above_tokens (1,000)" in refused.output and "--yes" in refused.output
+    CliRunner().invoke(main, [*command, "--yes"], env=env)
+    CliRunner().invoke(main, [*command[:-1], "limits.ask_above_tokens=100000000"], env=env)
+    assert len(started) == 2
