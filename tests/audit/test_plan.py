@@ -46,13 +46,14 @@ def test_after_a_run_only_what_changed_is_planned_and_why(
 def test_samples_and_tokens_come_near_what_the_run_takes(
     curation: Callable[..., Curation], planned: Callable[[Curation], dict[str, dict[str, Any]]]
 ) -> None:
-    curation(curation__samples=4).run()
+    few = {"corpora__problems_per_family": 12, "corpora__evaluation_problems": 20}
+    curation(curation__samples=4, **few).run()
     for settings in (
         {"curation__samples": 8, "inference__price_per_million_tokens": 3.0},
         {"curation__samples": 10, "checkpoint": "newer"},
         {"curation__samples": 12, "checkpoint": "newer", "curation__guess_temperature": 0.9},
     ):
-        run = curation(**settings)
+        run = curation(**settings, **few)
         expected = planned(run)
         before = run.context.lake.rows("select count(*) n, sum(completion_tokens) t from samples")[0]
         run.run()
