@@ -1,0 +1,89 @@
+"""docs/extending.md is true: its blocks are taken from the page, put in their place, and held against the tests they name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+import sandbox
+from kimi_pipeline.corpora.families import items
+from kimi_pipeline.corpora.families.base import Family
+from kimi_pipeline.home import CHECKOUT
+from kimi_pipeline.rewards.contract import Reference
+from kimi_pipeline.rl.prompt_sampling import Prompt, SuccessRates
+from kimi_pipeline.rl.prompt_sampling.sampler import PromptSampler, Strategy
+from sandbox import languages
+from tests.conftest import missing
+from tests.corpora import test_families
+
+PAGE = CHECKOUT / "docs" / "extending.md"
+LONGEST = 50
+
+
+def block(place: str) -> str:
+    """The block of the page whose first line names this file."""
+    found: dict[str, str] = {}
+    for text in re.findall(r"^```\w+\n# ([^\n]+\n.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE):
+        name, _, body = text.partition("\n")
+        found[name] = body
+    assert len(found[place].splitlines()) < LONGEST
+    return found[place]
+
+
+def defined(place: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": Path(place).stem}
+    exec(compile(block(place), place, "exec", dont_inherit=True), names)
+    return names
+
+
+def test_a_family_keeps_what_is_promised_of_every_family() -> None:
+    family: Family = defined("kimi_pipeline/corpora/families/digit_sum.py")["DIGIT_SUM"]
+    for seed in range(50):
+        test_families.test_a_clean_solution_ends_in_the_answer.hypothesis.inner_test(family, seed)
+    test_families.test_noise_makes_some_answers_wrong_and_zero_noise_uses_no_randomness(family)
+    test_families.test_the_two_sides_never_share_an_item_in_any_wording(family)
+    test_families.test_problems_are_a_function_of_the_seed_and_a_prefix_of_more(family)
+    one = items(0, family, 1, False, 0.2)[0]
+    assert int(one.answer) == sum(int(digit) for digit in one.start)
+    assert family.solution(one, Random(0)).endswith(f"\\boxed{{{one.answer}}}")
+
+
+def test_a_language_is_a_table(tmp_path: Path) -> None:
+    table = tmp_path / "languages.toml"
+    table.write_text(block("sandbox/languages.toml"))
+    try:
+        opened = sandbox.open("auto", table=languages.load(table))
+    except sandbox.BackendUnavailable as error:
+        missing(str(error))
+    program = "my $n = <STDIN>; print $n * 2, qq{\\n};"
+    with opened:
+        found = list(opened.run(program, "perl", [b"21\n", b"4\n"]))
+    assert [(one.outcome, one.stdout) for one in found] == [("ok", b"42\n"), ("ok", b"8\n")]
+
+
+def test_a_strategy_gives_distinct_prompts_and_restores_its_state() -> None:
+    hardest_first = defined("kimi_pipeline/rl/prompt_sampling/hardest.py")["HardestFirst"]
+    prompts = [Prompt(f"p{n}", Reference(f"p{n}", "1", "integer"), pass_rate=n / 10) for n in range(6)]
+
+    def sampler() -> PromptSampler:
+        strategy: Strategy = hardest_first(prompts)
+        return PromptSampler("hardest", strategy, SuccessRates(prompts, 10.0, 0.5))
+
+    one, other = sampler(), sampler()
+    assert [prompt.problem_id for prompt in one.draw(2)] == ["p0", "p1"]
+    assert [prompt.problem_id for prompt in one.draw(3, busy={"p2"})] == ["p3", "p4", "p5"]
+    other.restore(one.state())
+    assert one.draw(4) == other.draw(4)
+    assert len({prompt.problem_id for prompt in one.draw(99)}) == len(prompts)
+
+
+@pytest.mark.parametrize(
+    "place", ["kimi_pipeline/corpora/families", "kimi_pipeline/rl/prompt_sampling", "sandbox/languages.toml"]
+)
+def test_the_places_that_the_page_names_are_there(place: str) -> None:
+    assert place in PAGE.read_text()
+    assert (CHECKOUT / place).exists()
