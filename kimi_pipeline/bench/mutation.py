@@ -3,8 +3,8 @@
 Belongs here: which modules answer to which tests, running the tests on a changed copy of the tree, the share that was
 noticed. Does not belong here: the changes themselves, which are those of suite strength (`testcases/mutants.py`).
 
-A mutant is killed where its tests fail or don't end. One that lives is either a hole in the tests or means the same: those
-are listed, so that a person can tell.
+A mutant is killed where its tests fail or don't end. One that lives is either a hole in the tests or means the same. Those
+that were read and found to mean the same stand in `EQUIVALENT` with the reason and are counted apart; the others are listed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from kimi_pipeline.digests import digest, folder_digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import CHECKOUT, Home
-from kimi_pipeline.testcases.coding_problem import Program
+from kimi_pipeline.corpora.coding_problem import Program
 from kimi_pipeline.testcases.mutants import Mutant, draw_mutants
 
 NAME = "mutation"
@@ -55,6 +55,22 @@ TARGETS = (
         "kimi_pipeline/curation/evaluability.py",
         ("tests/curation/test_evaluability.py", "tests/curation/test_rules.py"),
     ),
+)
+
+
+@dataclass(frozen=True)
+class Equivalent:
+    """A change that means the same wherever it stands in a line that holds `text`."""
+
+    module: str
+    change: str
+    text: str
+    why: str
+
+
+EQUIVALENT = tuple(
+    Equivalent(TARGETS[0].module, "0 -> -1", text, "the tensor has one axis, the first and the last")
+    for text in ("index_add(0,", "scatter_reduce(0,")
 )
 
 
@@ -128,19 +144,33 @@ def _target(target: Target, tree: Path, own: Path, count: int) -> dict[str, Any]
         )
     path.write_text(original)
     killed = sum(found[mutant.program.submission_id] for mutant in mutants)
+    alive = [mutant for mutant in mutants if not found[mutant.program.submission_id]]
+    same = {mutant.change: why for mutant in alive if (why := _equivalent(target, mutant, plain))}
     return {
         "module": target.module,
         "mutants": len(mutants),
+        "equivalent": len(same),
         "killed": killed,
-        "killed_share": round(killed / max(1, len(mutants)), 4),
-        "alive": [_place(mutant, plain) for mutant in mutants if not found[mutant.program.submission_id]],
+        "killed_share": round(killed / max(1, len(mutants) - len(same)), 4),
+        "alive": [f"{mutant.change} | {_line(mutant, plain)}" for mutant in alive if mutant.change not in same],
     }
 
 
-def _place(mutant: Mutant, plain: str) -> str:
-    """The change beside the line that it changes."""
-    line = int(mutant.change.split(":")[1])
-    return f"{mutant.change} | {plain.splitlines()[line - 1].strip()}"
+def _line(mutant: Mutant, plain: str) -> str:
+    """The line that it changes."""
+    return plain.splitlines()[int(mutant.change.split(":")[1]) - 1].strip()
+
+
+def _equivalent(target: Target, mutant: Mutant, plain: str) -> str | None:
+    """Why a mutant means the same; None where nobody found that it does."""
+    for one in EQUIVALENT:
+        if (
+            one.module == target.module
+            and mutant.change.endswith(f": {one.change}")
+            and one.text in _line(mutant, plain)
+        ):
+            return one.why
+    return None
 
 
 def _passes(tree: Path, tests: Sequence[str], limit: float | None) -> bool:

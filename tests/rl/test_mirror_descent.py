@@ -175,6 +175,13 @@ def test_baselines_by_hand() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["mean", "log_mean_exp"])
+def test_a_response_alone_in_its_group_is_its_own_baseline(kind: md.Baseline) -> None:
+    rewards, groups = torch.tensor([0.75, 1.0, 0.0]), torch.tensor([1, 0, 0])
+    assert md.group_baseline(rewards, groups, 3, 0.5, kind)[1] == pytest.approx(0.75)
+    assert md.group_baseline(rewards, groups, 3, 0.5, kind)[2] == 0.0  # a group without any
+
+
 def test_the_exact_baseline_goes_to_the_mean_as_tau_grows_and_does_not_overflow() -> None:
     rewards, groups = torch.tensor([1.0, 0, 0, 1], dtype=torch.float64), torch.zeros(4, dtype=torch.int64)
     assert float(md.group_baseline(rewards, groups, 1, 1e6, "log_mean_exp")) == pytest.approx(0.5, abs=1e-6)
@@ -216,6 +223,7 @@ def test_figures_of_log_ratios_by_hand() -> None:
     assert figures["log_ratio_mean"] == pytest.approx(-0.25)
     assert figures["log_ratio_max"] == 2.0
     assert figures["log_ratio_q50"] == 0.0
+    assert figures.keys() >= {"log_ratio_q05", "log_ratio_q95"}
     assert figures["kl"] == pytest.approx((4 + 1) / 8)
     weights = [1, 1, math.exp(-2), math.e]
     assert figures["effective_samples"] == pytest.approx(sum(weights) ** 2 / sum(w * w for w in weights) / 4)
