@@ -25,6 +25,7 @@ ANSWER_KINDS = (
     "text",
     "free_form",
     "code",
+    "scored",
     "none",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,9 +14,12 @@ import sandbox
 from kimi_pipeline.corpora.families import items
 from kimi_pipeline.corpora.families.base import Family
 from kimi_pipeline.home import CHECKOUT
-from kimi_pipeline.rewards.contract import Reference
+from kimi_pipeline.rewards import own_judges
+from kimi_pipeline.rewards.contract import Reference, Response, Status
+from kimi_pipeline.rewards.serving import reward_for
 from kimi_pipeline.rl.prompt_sampling import Prompt, SuccessRates
 from kimi_pipeline.rl.prompt_sampling.sampler import PromptSampler, Strategy
+from kimi_pipeline.stages import Context
 from sandbox import languages
 from tests.conftest import missing
 from tests.corpora import test_families
@@ -50,6 +54,21 @@ def test_a_family_keeps_what_is_promised_of_every_family() -> None:
     one = items(0, family, 1, False, 0.2)[0]
     assert int(one.answer) == sum(int(digit) for digit in one.start)
     assert family.solution(one, Random(0)).endswith(f"\\boxed{{{one.answer}}}")
+
+
+def test_a_reward_judges_the_problems_of_its_kind(
+    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    date_reward = defined("kimi_pipeline/rewards/date.py")["DateReward"]
+    monkeypatch.setitem(own_judges.JUDGES, "date", lambda lake, references: date_reward())
+    context = make_context()
+    reference = Reference("moon", "1969-07-20", "date")
+    texts = ["\\boxed{20 July 1969}", "\\boxed{July 21, 1969}", "\\boxed{soon}", "so I do not know"]
+    with reward_for(context.profile, context.lake, [reference]) as reward:
+        found = reward.score(reference, [Response(text, 9) for text in texts])
+    assert [one.reward for one in found] == [1.0, 0.0, 0.0, 0.0]
+    assert found[3].status is Status.NO_ANSWER
+    assert "date@1" in reward.version
 
 
 def test_a_language_is_a_table(tmp_path: Path) -> None:

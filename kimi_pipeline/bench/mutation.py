@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kimi_pipeline.corpora.coding_problem import Program
 from kimi_pipeline.digests import digest, folder_digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import CHECKOUT, Home
-from kimi_pipeline.corpora.coding_problem import Program
 from kimi_pipeline.testcases.mutants import Mutant, draw_mutants
 
 NAME = "mutation"

@@ -46,6 +46,7 @@ AnswerKind = Literal[
     "text",
     "free_form",
     "code",
+    "scored",
     "none",
 ]
 
@@ -108,7 +109,7 @@ class Source(BaseModel):
     @classmethod
     def _known_fields(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("kind") == "reasoning_gym":
-            return {"answer_format": "whole"} | values | {"fields": GYM_FIELDS}
+            return {"answer_format": "whole", "answer_kind": "scored"} | values | {"fields": GYM_FIELDS}
         return values
 
     @model_validator(mode="after")

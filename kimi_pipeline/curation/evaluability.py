@@ -29,23 +29,24 @@ from kimi_pipeline.stages import Context, Outcome, Stage
 
 RULE = "evaluability@3"
 TRIES = 3  # of a verifier whose workers fail
-COLUMNS = "problem_id, prompt, answer, options, len(images) > 0 as pictured, len(submissions) > 0 as coding"
+COLUMNS = """problem_id, prompt, answer, options, len(images) > 0 as pictured,
+    len(submissions) > 0 or answer_kind = 'scored' as judged"""
 
 _WIDE = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}  # Chinese punctuation and letters in full width
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:/\d+)?")
 
 
 def evaluate(
-    prompt: str, answer: str, given: Sequence[str] = (), *, pictured: bool = False, coding: bool = False
+    prompt: str, answer: str, given: Sequence[str] = (), *, pictured: bool = False, judged: bool = False
 ) -> tuple[Reason, str]:
     """The reason code of one problem and where it was seen (`options`, `answer`, or `prompt:START-END`).
 
-    `given`: options that the source has as a field; `pictured`: the row holds an image; `coding`: tests judge a program,
-    so that "print YES or NO" and a missing answer are no reason.
+    `given`: options that the source has as a field; `pictured`: the row holds an image; `judged`: tests or a
+    task's own scorer judge a response, so that "print YES or NO", a missing answer or one of many are no reason.
     """
     if given:
         return Reason.MULTIPLE_CHOICE, "options"
-    if coding:
+    if judged:
         return Reason.EVALUABLE, ""
     # Replaced one by one, not cut: the spans must still point into the prompt as it is stored.
     drawn = pictured
@@ -135,8 +136,8 @@ def evaluate_shard(rows: pa.Table) -> pa.Table:
     """Verdict rows of a shard with the columns of `COLUMNS`."""
     identities, *columns = (rows.column(name).to_pylist() for name in rows.column_names)
     found = [
-        evaluate(prompt, answer or "", given or (), pictured=bool(pictured), coding=bool(coding))
-        for prompt, answer, given, pictured, coding in zip(*columns, strict=True)
+        evaluate(prompt, answer or "", given or (), pictured=bool(pictured), judged=bool(judged))
+        for prompt, answer, given, pictured, judged in zip(*columns, strict=True)
     ]
     return pa.table(
         {

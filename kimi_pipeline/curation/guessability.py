@@ -64,7 +64,8 @@ def by_chance(problems: pa.Table, guesses: int) -> dict[str, float]:
     """For each problem, the probability that `guesses` draws from the answers' own distribution hit its answer.
 
     The distribution is that of the problem's neighbours: same source, discipline and family. A model that guesses at
-    this rate knows no more than which answers are frequent. No answer of a coding problem is another one's: 0.
+    this rate knows no more than which answers are frequent. No answer of a coding problem is another one's, nor of one that
+    its task scores: 0.
     """
     rows = problems.to_pylist()
     groups = [(row["source"], row["discipline"], row["family"]) for row in rows]
@@ -72,7 +73,7 @@ def by_chance(problems: pa.Table, guesses: int) -> dict[str, float]:
     sizes, counts = Counter(groups), Counter(zip(groups, answers, strict=True))
     return {
         row["problem_id"]: 0.0
-        if row["answer_kind"] == "code"
+        if row["answer_kind"] in ("code", "scored")
         else 1 - (1 - counts[group, answer] / sizes[group]) ** guesses
         for row, group, answer in zip(rows, groups, answers, strict=True)
     }

@@ -129,7 +129,7 @@ class _Import:
             if problem is None:
                 detail = f"problem {one.problem_id}" if one.problem_id else "no problem has this prompt"
                 refused.append(Refused(one.row, Reason.UNKNOWN_PROBLEM, detail, one.text.encode()))
-            elif problem["answer_kind"] in ("none", "code"):
+            elif problem["answer_kind"] in ("none", "code", "scored"):
                 detail = f"problem {problem['problem_id']}: answer kind {problem['answer_kind']}"
                 refused.append(Refused(one.row, Reason.UNVERIFIABLE_ANSWER, detail, one.text.encode()))
             elif row := self._row(one, problem):

@@ -238,9 +238,9 @@ def _record(context: Context, rows: list[dict[str, Any]], deciders: dict[str, st
 def _agreements(context: Context, problems: pa.Table, rated: dict[str, Any]) -> list[Agreement]:
     groups = dict(zip(*(problems.column(name).to_pylist() for name in ("problem_id", "group")), strict=True))
     answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    asked = problems.filter(pc.not_equal(problems["answer_kind"], "code")).select(
-        ["problem_id"]
-    )  # a program is no answer
+    # Of a program or of an answer that only its task can check there are many right ones: they agree on nothing.
+    one_answer = pc.invert(pc.is_in(problems["answer_kind"], pa.array(["code", "scored"])))
+    asked = problems.filter(one_answer).select(["problem_id"])
     for row in context.lake.rows(ANSWERS, [rated["checkpoint"], rated["template"]], asked=asked):
         answers[row["problem_id"]].append(row)
     found = [agreement(problem_id, groups[problem_id], rows) for problem_id, rows in answers.items()]

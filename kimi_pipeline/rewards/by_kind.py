@@ -1,4 +1,5 @@
-"""The composite reward [2.3.5]: rules where they decide, the Chain-of-Thought RM where they abstain, code by test cases.
+"""The composite reward [2.3.5]: rules where they decide, the Chain-of-Thought RM where they abstain, code by test cases,
+other kinds of answer by a judge of their own.
 
 Belongs here: who is asked, in which order, and the record of what each said and cost. Does not belong here: any judge,
 shapings on top (`composite.py`).
@@ -26,7 +27,8 @@ NO_SUITE = "no_suite"  # a coding problem without validated test cases
 
 class CompositeReward:
     """A `Reward` by answer kind. `questions` gives a problem's text by id, for the second opinion; without a second opinion
-    what rules can't decide is worth 0, as under the rules alone."""
+    what rules can't decide is worth 0, as under the rules alone. `own`: answer kinds with a judge of their own
+    (`own_judges.py`), whose verdict is final."""
 
     def __init__(
         self,
@@ -34,10 +36,12 @@ class CompositeReward:
         second: SecondOpinion | None = None,
         questions: Mapping[str, str] | None = None,
         code: Reward | None = None,
+        own: Mapping[str, Reward] | None = None,
     ) -> None:
         self._rules, self._second, self._code = rules, second, code
         self._questions = questions or {}
-        judges = [rules.version, *(one.version for one in (second, code) if one is not None)]
+        self._own = dict(own or {})
+        judges = [rules.version, *(one.version for one in (second, code, *self._own.values()) if one is not None)]
         self.version = f"{VERSION}({','.join(judges)})"
 
     @property
@@ -49,6 +53,8 @@ class CompositeReward:
         """[k]. A judge that fails excludes the responses that it alone could have judged; it ends nothing."""
         if reference.answer_kind == CODE_KIND:
             return self._by_tests(reference, group)
+        if judge := self._own.get(reference.answer_kind):
+            return self._timed(judge, reference.answer_kind, reference, group)
         found = self._timed(self._rules, RULES, reference, group)
         places = [place for place, one in enumerate(found) if self._abstained(reference, group[place], one)]
         if self._second is None or not places:

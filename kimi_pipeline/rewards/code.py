@@ -26,7 +26,10 @@ from sandbox import Limits, Outcome, Sandbox, SandboxInputError, Verdict
 RULE = "code@1"
 KEPT = 50_000  # verdicts that are kept
 
-CODE = tuple(f"kimi_pipeline.rewards.{name}" for name in ("by_kind", "code", "outputs", "serving", "together"))
+CODE = tuple(
+    f"kimi_pipeline.rewards.{name}"
+    for name in ("by_kind", "code", "outputs", "own_judges", "reasoning_gym", "serving", "together")
+)
 """The modules that a verdict depends on, for the fingerprints of stages."""
 
 _FENCE = re.compile(

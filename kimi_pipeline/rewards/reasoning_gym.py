@@ -3,10 +3,9 @@
 Belongs here: finding a problem's entry again, scoring a response with it. Does not belong here: reading the tasks as a
 corpus (`corpora/gym.py`), problems of other sources.
 
-How it joins: a `Reward` like any other. A `Reference` holds no task, so the reward is made from the problems that are to
-be scored, `ReasoningGymReward({problem_id: labels})`, with the labels that `corpora/gym.py` wrote; from them an entry is
-generated again (task, seed, size and index decide it), so no metadata travels through the lake. A problem that is not
-among them raises KeyError: it belongs to another reward.
+How it joins: the judge of answer kind `scored` (`own_judges.py`). A `Reference` holds no task, so the reward is made from the
+problems that are to be scored, with the labels that `corpora/gym.py` wrote; from them an entry is generated again (task, seed,
+size and index decide it), so no metadata travels through the lake.
 
 A scorer runs in this process, so only those are admitted that treat a response as text or data: some tasks of the package
 hand it to `eval` or to sympy's parser, which evaluates it as Python.

@@ -19,6 +19,7 @@ from kimi_pipeline.rewards.by_kind import CODE_KIND, CompositeReward
 from kimi_pipeline.rewards.code import CodeReward, Suite, SuiteCase
 from kimi_pipeline.rewards.contract import Reference, Reward
 from kimi_pipeline.rewards.math_rules import MathReward
+from kimi_pipeline.rewards.own_judges import own_judges
 from kimi_pipeline.sandbox_door import open_sandbox
 from sandbox import Limits
 
@@ -79,9 +80,11 @@ def code_reward(
 
 @contextlib.contextmanager
 def reward_for(profile: Profile, lake: Lake, references: Collection[Reference]) -> Iterator[Reward]:
-    """The rules' reward of these problems, with test cases where one of them is a coding problem."""
+    """The rules' reward of these problems, with test cases where one of them is a coding problem, and the judges of kinds that
+    have one of their own."""
+    own = own_judges(lake, references)
     with contextlib.ExitStack() as stack:
-        if not any(one.answer_kind == CODE_KIND for one in references):
+        if not own and not any(one.answer_kind == CODE_KIND for one in references):
             yield MathReward()
         else:
-            yield CompositeReward(MathReward(), code=code_reward(profile, lake, references, stack))
+            yield CompositeReward(MathReward(), code=code_reward(profile, lake, references, stack), own=own)

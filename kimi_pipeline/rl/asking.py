@@ -19,6 +19,7 @@ from kimi_pipeline.reward_models.service import JudgeProcess
 from kimi_pipeline.rewards.by_kind import CompositeReward
 from kimi_pipeline.rewards.contract import Reward
 from kimi_pipeline.rewards.math_rules import MathReward
+from kimi_pipeline.rewards.own_judges import own_judges
 from kimi_pipeline.rewards.serving import code_reward, reward_for
 from kimi_pipeline.rl.prompt_sampling import Prompt
 from kimi_pipeline.rl.reward_watch import ByReward, BySecondOpinion, ByTheOther, IndependentJudge
@@ -41,7 +42,8 @@ def reward_judge(
     stack.callback(second.close)
     second.start()
     questions = {prompt.problem_id: prompt.prompt for prompt in prompts}
-    return CompositeReward(MathReward(), second, questions, code_reward(profile, lake, references, stack))
+    code = code_reward(profile, lake, references, stack)
+    return CompositeReward(MathReward(), second, questions, code, own_judges(lake, references))
 
 
 def independent_judge(

@@ -80,6 +80,7 @@ def test_buckets() -> None:
 def test_by_chance_by_hand() -> None:
     rows = [
         {"problem_id": str(k), "answer": "0" if k < 5 else "1", "source": "s", "discipline": "d", "family": "f"}
+        | {"answer_kind": "integer"}
         for k in range(10)
     ]
     chance = by_chance(pa.Table.from_pylist(rows), 8)
