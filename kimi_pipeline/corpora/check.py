@@ -116,7 +116,7 @@ def _notes(source: Source, kinds: Counter[str]) -> list[str]:
         )
     if source.licence == "unknown":
         notes.append("the licence is unknown: set licence before a set of allowed licences is cut")
-    if source.fields.options:
+    if source.fields.options and source.rewrite is None:
         notes.append(f"{source.fields.options} holds options: these problems are multiple-choice")
     if source.answer_format == "last_number":
         notes.append("worked solutions without a marked answer: the last number is taken, look at the rows")
