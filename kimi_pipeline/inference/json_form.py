@@ -1,17 +1,13 @@
 """JSON forms: holding the decoder to an object with one field that has one of a few values.
 
-Belongs here: the form, as a JSON schema (endpoints) and as the texts that fit it (vLLM), and reading an answer. Does not belong
-here: what is asked in a form (`curation/model_labels.py`), free short answers (`short_answer.py`).
-
-vLLM's grammar of a schema allows any white space between its parts, and a weak model writes little else. Where few texts fit,
-it is therefore given those.
+Belongs here: the form as a JSON schema, and reading an answer. Does not belong here: what is asked in a form
+(`curation/model_labels.py`), free short answers (`short_answer.py`).
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 
@@ -41,13 +37,3 @@ class JsonForm:
             return None
         value = found.get(self.key) if isinstance(found, dict) else None
         return value if type(value) is type(self.values[0]) and value in self.values else None
-
-
-@lru_cache(maxsize=64)
-def all_texts(schema: str) -> list[str] | None:
-    """Every text that fits the schema of a `JsonForm`, in one spelling; None for any other schema."""
-    parts = json.loads(schema)
-    if len(parts.get("properties", {})) != 1 or parts.get("additionalProperties", True):
-        return None
-    ((key, value),) = parts["properties"].items()
-    return [json.dumps({key: one}, ensure_ascii=False) for one in value["enum"]] if "enum" in value else None

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from kimi_pipeline.checkpoints import check_model_folder
 from kimi_pipeline.digests import digest, file_digest
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.inference.json_form import all_texts
 from kimi_pipeline.inference.request import Completion, SampleRequest, failed
 from kimi_pipeline.inference.short_answer import pattern
 from kimi_pipeline.inference.vllm_engine import build_llm
@@ -130,12 +129,7 @@ class VllmCarrier:
         if request.sampling.short_answer:
             form = StructuredOutputsParams(regex=pattern(request.sampling.max_tokens))
         elif request.sampling.json_schema:
-            texts = all_texts(request.sampling.json_schema)
-            form = StructuredOutputsParams(
-                json=None if texts else request.sampling.json_schema,
-                choice=texts,
-                disable_any_whitespace=not texts,
-            )
+            form = StructuredOutputsParams(json=request.sampling.json_schema)
         return SamplingParams(
             temperature=request.sampling.temperature,
             top_p=request.sampling.top_p,

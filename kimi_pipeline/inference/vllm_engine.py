@@ -89,6 +89,9 @@ def build_llm(
         "use_tqdm_on_load": False,
         "logprobs_mode": "processed_logprobs" if processed_logprobs else "raw_logprobs",
         "load_format": "dummy" if dummy_weights else "auto",
+        # White space between the parts of an object is allowed by default, and a weak model writes little else. (A request's
+        # own disable_any_whitespace is read by nobody; the engine's needs a backend by name.)
+        "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
     }
     if settings.device == "cpu":
         # The environment variable VLLM_CPU_KVCACHE_SPACE takes whole GiB alone, and would win over this one.
