@@ -57,11 +57,17 @@ def test_each_step_does_what_its_name_says_and_so_does_its_python(step, after, m
 
 def test_the_plain_program_prints_what_is_expected_and_the_prompt_alone_says_what_that_is(monkeypatch):
     for item in items(0, PROGRAMS, 60, False, SHARE):
-        assert steps_of(item.prompt) == item.steps
+        assert steps_of(item.prompt) == item.steps == steps_of(f"  {item.prompt}".replace(" ", "\n\t"))
         assert PROGRAMS.solution(item, Random(0)) == fenced(item.answer)
         for word in hidden_words(problem_id(item.prompt)):
             assert printed(item.answer, word, monkeypatch) == expected(item.steps, word)
             assert word not in item.prompt
+
+
+def test_another_text_holds_no_steps():
+    for text in ("What is 2 + 2?", "First reverse\nSecond jump\nPrint the word."):
+        with pytest.raises(ValueError, match="no description"):
+            steps_of(text)
 
 
 def test_a_suite_tells_programs_apart_that_further_words_do():

@@ -10,6 +10,7 @@ what is asked for: it makes many distinct prompts. 37 steps, up to five of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -57,6 +58,8 @@ def _steps() -> dict[str, Step]:
 
 
 STEPS = _steps()
+_ORDINAL = re.compile(rf"\b(?:{'|'.join(ORDINALS)}) ")
+_NAMED = re.compile(rf"{_ORDINAL.pattern}({'|'.join(sorted(STEPS, key=len, reverse=True))})(?= |$)")
 
 
 def program(pieces: Sequence[str]) -> str:
@@ -70,11 +73,12 @@ def fenced(source: str) -> str:
 
 
 def steps_of(prompt: str) -> tuple[str, ...]:
-    """The steps of a description. Raises KeyError for a text that is none of this family's."""
-    lines = prompt.splitlines()[1:-1]
-    found = tuple(line.removeprefix(f"{ordinal} ") for ordinal, line in zip(ORDINALS, lines, strict=False))
-    for step in found:
-        STEPS[step]
+    """The steps of a description, however its white space was changed on the way (a corpus' copy of it is the same problem).
+    Raises ValueError for a text that is none of this family's."""
+    text = " ".join(prompt.split())
+    found = tuple(_NAMED.findall(text))
+    if not found or len(found) != len(_ORDINAL.findall(text)):
+        raise ValueError(f"no description of steps: {text[:80]!r}")
     return found
 
 
