@@ -61,14 +61,15 @@ def _child(arguments: list[str], what: str, extra: Path | None = None) -> None:
 
 
 def questions(problems: int) -> list[tuple[str, str]]:
-    """(problem, reference): the same number of each set, chosen by a fixed seed."""
-    rng = random.Random(0)
+    """(problem, reference): the same number of each set, in turn, in an order drawn from a fixed seed. Those of a smaller
+    number are the first of a larger one."""
     found = []
     for name, question in (("gsm8k_train", "question"), ("math_train", "problem")):
         lines = require(DATA / f"{name}.jsonl", COMMAND).read_text().strip().split("\n")
-        for row in map(json.loads, rng.sample(lines, problems)):
-            found.append((row[question], row["answer"].rpartition("####")[2].strip()))
-    return found
+        random.Random(0).shuffle(lines)
+        rows = map(json.loads, lines[:problems])
+        found.append([(row[question], row["answer"].rpartition("####")[2].strip()) for row in rows])
+    return [one for pair in zip(*found, strict=True) for one in pair]
 
 
 def draw(folder: Path, problems: int) -> None:
@@ -79,6 +80,7 @@ def draw(folder: Path, problems: int) -> None:
     from kimi_pipeline.profiles.sections import Inference
 
     # Sixteen problems at a time, and a cache that holds them all: what is preempted would be computed again.
+    # float32: a CPU without bfloat16 units works it out piece by piece, many times slower.
     engine = Inference(max_num_seqs=16 * SAMPLES, kv_cache_gib=3)
     asked = questions(problems)
     path = folder / f"responses-{problems}.jsonl"
@@ -93,7 +95,7 @@ def draw(folder: Path, problems: int) -> None:
         for index in range(SAMPLES)
     ]  # fmt: skip
     if requests:
-        carrier = VllmCarrier(folder / "SmolLM2-135M-Instruct", engine, window=WINDOW, dtype="bfloat16", logprobs=False)
+        carrier = VllmCarrier(folder / "SmolLM2-135M-Instruct", engine, window=WINDOW, dtype="float32", logprobs=False)
         texts: dict[int, list[str]] = {int(request.problem_id): [] for request in requests}
         with part.open("a") as kept:
             for completion in carrier.generate(requests):
