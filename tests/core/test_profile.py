@@ -8,8 +8,8 @@ from kimi_pipeline.profiles.profile import describe_settings, parse_override
 
 
 def test_every_profile_loads() -> None:
-    assert profile_names() == ["cluster", "gpu", "laptop", "real", "smoke", "smol"]
-    assert len({load_profile(name).digest for name in profile_names()}) == 6
+    assert profile_names() == ["cluster", "code", "gpu", "laptop", "real", "smoke", "smol"]
+    assert len({load_profile(name).digest for name in profile_names()}) == 7
 
 
 def test_overrides_change_one_field() -> None:
