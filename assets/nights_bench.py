@@ -21,7 +21,7 @@ import dagster as dg
 import assets.nights as night_assets
 import kimi_pipeline.lake as lake_module
 from assets.definitions import build_defs
-from kimi_pipeline.bench.curation_job import SKIPPED, drawn_lineage
+from kimi_pipeline.bench.curation_job import SKIPPED, alone, drawn_lineage
 from kimi_pipeline.bench.nights import CHECKPOINT_EVERY, MAINTENANCE_EVERY
 from kimi_pipeline.checkpoints import save_checkpoint
 from kimi_pipeline.digests import digest
@@ -117,8 +117,6 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
 
 
 def _lineage() -> dict[str, Stage]:
-    from kimi_pipeline.bench.curation_job import alone
-
     return {name: alone(stage) for name, stage in drawn_lineage().items() if name not in SKIPPED}
 
 

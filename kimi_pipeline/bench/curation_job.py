@@ -36,7 +36,10 @@ from kimi_pipeline.tables import Table
 SET = "bench"
 CHECKPOINT, TEMPLATE = "drawn", "tiny"
 LAST = "rl_prompt_set"
-SKIPPED = ("base_checkpoint", "sft_corpus", "sft_checkpoint")
+SKIPPED = (
+    *("base_checkpoint", "sft_corpus", "sft_checkpoint"),
+    *(name for name, stage in STAGES.items() if stage.group == "testcases"),  # the corpus has no coding problem
+)
 EVALUATION_PROBLEMS, COPIES = 1000, 500
 RECIPE = """
 description = "What bench curation selects"
