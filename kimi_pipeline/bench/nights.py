@@ -164,7 +164,7 @@ def _timed(work: Any) -> float:
     return time.monotonic() - started
 
 
-def _wait_for(port: int, ui: subprocess.Popen[bytes], seconds: float = 300) -> None:
+def _wait_for(port: int, ui: subprocess.Popen[bytes], seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and ui.poll() is None:
         with suppress(urllib.error.URLError, ConnectionError, TimeoutError, KeyError, TypeError):
