@@ -60,10 +60,11 @@ def test_a_stage_its_plot_and_the_check_that_blocks_it(ui: Ui) -> None:
     page = ui.page
     planted = {"problem_id": "planted", "pass_rate": 0.9, "low": 0.1, "high": 0.3}
     ui.lake.append(tables.DIFFICULTY, [planted], run_id="test", reason="a rate outside its interval")
+    before = ended(ui)
     page.goto(f"{ui.url}/assets/difficulty")
     page.get_by_role("button", name="Materialize").first.click()
     page.get_by_text("Launched run").first.wait_for()
-    run_ends(ui, runs=2)  # the first one made the home
+    one_more_ends(ui, before)
     page.goto(f"{ui.url}/assets/difficulty?view=events")
     page.get_by_text("[Show Markdown]").first.click()
     plot = page.get_by_role("img", name="pass_rates")
@@ -115,7 +116,7 @@ def schedule(ui: Ui) -> dict[str, Any]:
 
 
 def test_a_threshold_is_changed_in_the_launchpad(ui: Ui) -> None:
-    page, defaults = ui.page, load_profile("smoke", SETTINGS).corpora
+    page, defaults, before = ui.page, load_profile("smoke", SETTINGS).corpora, ended(ui)
     rows = ui.lake.delta(tables.PROBLEMS).count()
     page.goto(f"{ui.url}/assets/corpus")
     page.get_by_text("Row count").wait_for()
@@ -129,7 +130,7 @@ def test_a_threshold_is_changed_in_the_launchpad(ui: Ui) -> None:
     page.get_by_text("No errors").wait_for()
     page.get_by_role("button", name="Materialize").last.click()
     page.wait_for_url("**/runs/*")  # the Launchpad goes there by itself
-    run_ends(ui, runs=3)
+    one_more_ends(ui, before)
     page.get_by_text("Success", exact=True).first.wait_for()
     fewer = ui.lake.delta(tables.PROBLEMS).count()
     page.goto(f"{ui.url}/assets/corpus")
@@ -139,15 +140,18 @@ def test_a_threshold_is_changed_in_the_launchpad(ui: Ui) -> None:
     assert corpus_runs(ui.lake) == [used, (30, 1000)]
 
 
-def run_ends(ui: Ui, runs: int) -> None:
-    """Wait until so many runs have ended."""
+def ended(ui: Ui) -> int:
+    """How many runs have ended."""
+    found = graphql(ui.url, "{ runsOrError { ... on Runs { results { status } } } }")["runsOrError"]["results"]
+    return sum(run["status"] in ("SUCCESS", "FAILURE") for run in found)
+
+
+def one_more_ends(ui: Ui, before: int) -> None:
+    """Wait until a run has ended since there were `before`."""
     end = time.monotonic() + RUN_SECONDS
-    while time.monotonic() < end:
-        found = graphql(ui.url, "{ runsOrError { ... on Runs { results { status } } } }")["runsOrError"]["results"]
-        if sum(run["status"] in ("SUCCESS", "FAILURE") for run in found) >= runs:
-            return
+    while ended(ui) <= before:
+        assert time.monotonic() < end, "the run did not end"
         time.sleep(0.5)
-    raise AssertionError("the run did not end")
 
 
 def change(editor: Any, old: str, new: str) -> None:
