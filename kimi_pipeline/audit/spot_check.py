@@ -15,6 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from kimi_pipeline import tables
@@ -26,6 +27,7 @@ from kimi_pipeline.lake import Lake
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.rewards.contract import Reference, Response, Status
 from kimi_pipeline.rewards.math_rules import VERSION, MathReward
+from kimi_pipeline.rewards.rules import FREE_FORM
 
 STAGE = "spot_check"
 VERIFIER = "verifier"
@@ -127,8 +129,40 @@ def made_answer(reference: str, rng: random.Random) -> tuple[str, bool]:
     return reference, True
 
 
+REWARD_MODEL = """
+    select j.model, j.checkpoint, j.problem_id, c.sample_id, c.reference, c.response, j.judged_correct, j.correct
+    from reward_model_judgements j join reward_model_corpus c using (profile, example_id)
+    where j.model = $model and j.judged_correct is not null
+    qualify row_number() over (partition by j.problem_id order by j.votes desc, md5($seed || j.example_id)) = 1
+    order by md5($seed || $model || j.problem_id) limit $most
+"""
+
+
+def reward_model(model: str, lake: Lake, seed: int, most: int) -> list[Judgement]:
+    """A reward model's verdicts on held-out responses, of its most votes, one a problem; what is sampled has no truth yet."""
+    return [
+        Judgement(
+            model,
+            row["checkpoint"],
+            row["problem_id"],
+            row["sample_id"],
+            FREE_FORM,
+            row["reference"],
+            row["response"],
+            row["judged_correct"],
+            row["correct"] if row["sample_id"] is None else None,
+        )
+        for row in lake.rows(REWARD_MODEL, {"seed": str(seed), "most": most, "model": model})
+    ]
+
+
 Collector = Callable[[Lake, int, int], list[Judgement]]
-COLLECTORS: tuple[Collector, ...] = (verifier_on_samples, verifier_on_made)
+COLLECTORS: tuple[Collector, ...] = (
+    verifier_on_samples,
+    verifier_on_made,
+    partial(reward_model, "classic"),
+    partial(reward_model, "cot"),
+)
 """Where judgements come from: (lake, seed, most) -> at most so many, drawn by the seed, no two of one problem."""
 POOL = 20  # judgements that are looked at for each that is drawn
 
