@@ -129,7 +129,7 @@ class VllmCarrier:
         if request.sampling.short_answer:
             form = StructuredOutputsParams(regex=pattern(request.sampling.max_tokens))
         elif request.sampling.json_schema:
-            form = StructuredOutputsParams(json=request.sampling.json_schema, disable_any_whitespace=True)
+            form = StructuredOutputsParams(json=request.sampling.json_schema)
         return SamplingParams(
             temperature=request.sampling.temperature,
             top_p=request.sampling.top_p,

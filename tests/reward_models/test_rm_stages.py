@@ -141,11 +141,13 @@ def test_no_examples_train_nothing_and_an_rl_run_that_asks_is_told(make_context:
 
 
 def test_an_engine_is_held_to_the_object(carrier: Any) -> None:
-    """A model that knows nothing: whatever it writes begins as the object, and what is not whole is no verdict."""
+    """A model that knows nothing: whatever it writes begins as the object (but for white space), and what is not whole is no verdict."""
     judge = CotJudge(carrier, "c" * 32, WORDINGS["tiny"], Votes(2, 1.0, 40), seed=1)
     questions = [Question("q", "5", "so \\boxed{5}"), Question("q", "5", "x " * 400)]
     found, long = judge.judge(questions)
-    assert all(text.startswith('{"reasoning":"') for text in found.evidence)
+    begun = '{"reasoning":"'
+    for text in ("".join(said.split())[: len(begun)] for said in found.evidence):
+        assert text and begun.startswith(text), found.evidence
     whole = [json.loads(text) for text in found.evidence if text.endswith("}")]
     assert all(set(one) == {"reasoning", "verdict"} for one in whole)
     assert found.correct is not None or found.reason in (Trouble.CUT, "rm_tie")
