@@ -141,7 +141,7 @@ def test_no_examples_train_nothing_and_an_rl_run_that_asks_is_told(make_context:
 
 
 def test_an_engine_is_held_to_the_object(carrier: Any) -> None:
-    """A model that knows nothing: whatever it writes begins as the object (but for white space), and what is not whole is no verdict."""
+    """A model that knows nothing: what it writes begins as the object, white space aside, and no part is a verdict."""
     judge = CotJudge(carrier, "c" * 32, WORDINGS["tiny"], Votes(2, 1.0, 40), seed=1)
     questions = [Question("q", "5", "so \\boxed{5}"), Question("q", "5", "x " * 400)]
     found, long = judge.judge(questions)
