@@ -28,7 +28,16 @@ EVERYDAY: dict[str, tuple[str, ...]] = {
         "curation.keep_unsolved",
         "curation.max_size",
     ),
+    "reward_model_corpus": (
+        "reward_models.examples",
+        "reward_models.held_out_examples",
+        "reward_models.sampled_share",
+    ),
+    "classic_reward_model": ("reward_models.classic_learning_rate",),
+    "cot_reward_model": ("reward_models.learning_rate", "reward_models.epochs"),
+    "reward_model_evaluation": ("reward_models.votes", "reward_models.temperature"),
     "rl_checkpoint": (
+        "rl.reward",
         "rl.iterations",
         "rl.prompts",
         "rl.samples",

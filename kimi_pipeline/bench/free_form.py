@@ -114,8 +114,11 @@ def in_words(item: Item, family: Family, rng: Random, noise: float) -> str:
 
 def _drawn(seed: int, n: int, held_out: bool = False) -> list[tuple[Family, Item]]:
     each = -(-n // len(FAMILIES))
-    found = [(family, item) for family in FAMILIES for item in items(seed, family, 2 * each, held_out, 0.2)]
-    return [one for one in found if one[1].level in LEVELS][:n]
+    found: list[tuple[Family, Item]] = []
+    for family in FAMILIES:
+        of_levels = [item for item in items(seed, family, 2 * each, held_out, 0.2) if item.level in LEVELS]
+        found += [(family, item) for item in of_levels[:each]]
+    return found
 
 
 def policy(own: Home, lineage: Home, profile: Profile) -> dict[str, str]:

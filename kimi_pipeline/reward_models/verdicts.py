@@ -25,7 +25,8 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 _SYMBOL = re.compile(r"\d|[A-Z]|[^\W\d_]+|[^\s\w]|_")
-SAME, OTHER = "=", "#"  # marks of two symbols
+SAME, OTHER = "=", "#"  # marks of a pair of symbols
+MISSING = "-"
 
 
 class Trouble(StrEnum):
@@ -51,22 +52,27 @@ def symbols(value: str) -> list[str]:
 
 def reasoning(reference: str, said: Sequence[str], value: str | None) -> str:
     """The steps for an answer as it was `said`, whose meaning in the reference's notation is `value` (None where nothing
-    was said, or several things): `says four two is 42 reference 43 =#`.
+    was said, or several things): `says four two is 42 reference 43 4/4=3/2#`.
 
-    Value and reference are written out one after the other, and each pair has one mark: so the two symbols that a mark is
-    about stand at constant distances before it, which a small model can learn.
+    Value and reference are first written out side by side: a small model can copy each of them whole out of a long message,
+    and pairs out of what stands close by, but not pairs out of the message; and it marks a pair that it has written, but not
+    two symbols that it would have to look up.
     """
     if not said:
         return "says no answer"
     if len(said) > 1 or value is None:
         return f"says {' or '.join(said)} more than one"
-    return f"says {said[0]} is {value} reference {reference} {marks(symbols(reference), symbols(value))}"
+    return f"says {said[0]} is {value} reference {reference} {compared(symbols(reference), symbols(value))}"
 
 
-def marks(reference: Sequence[str], value: Sequence[str]) -> str:
-    """One mark a pair of symbols, up to the first that differs; a missing symbol differs."""
-    found = [SAME if left == right else OTHER for left, right in zip_longest(reference, value)]
-    return "".join(found[: found.index(OTHER) + 1] if OTHER in found else found)
+def compared(reference: Sequence[str], value: Sequence[str]) -> str:
+    """`4/4=3/2#`: the pairs of symbols with a mark each, up to the first that differs."""
+    pairs = []
+    for left, right in zip_longest(reference, value, fillvalue=MISSING):
+        pairs.append(f"{left}/{right}{SAME if left == right else OTHER}")
+        if left != right:
+            break
+    return "".join(pairs)
 
 
 def agrees(text: str, correct: bool) -> bool:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kimi_pipeline import tables
+from kimi_pipeline.audit.spot_check import reward_model
 from kimi_pipeline.checkpoints import save_checkpoint
 from kimi_pipeline.corpora.families.base import Item
 from kimi_pipeline.corpora.families.drawing import items, seeded
@@ -121,6 +122,11 @@ def test_both_models_learn_from_one_corpus_and_are_told_apart(context: Context) 
     )
     assert [tuple(row.values()) for row in rows] == [("classic", 1, 40), ("cot", 1, 40), ("cot", 5, 40)]
     assert all(run_stage(STAGES[name], context, STAGES).cached for name in OURS)
+    for_people = reward_model("cot", context.lake, 0, 100)
+    assert len({one.problem_id for one in for_people}) == len(for_people) > 5
+    made = [one for one in for_people if one.sample_id is None]
+    assert made and all(one.judged_correct == one.made_correct for one in made)
+    assert all(one.made_correct is None for one in for_people if one.sample_id)
 
 
 def test_no_examples_train_nothing_and_an_rl_run_that_asks_is_told(make_context: Callable[..., Context]) -> None:
@@ -135,11 +141,13 @@ def test_no_examples_train_nothing_and_an_rl_run_that_asks_is_told(make_context:
 
 
 def test_an_engine_is_held_to_the_object(carrier: Any) -> None:
-    """A model that knows nothing: whatever it writes begins as the object, and what is not whole is no verdict."""
+    """A model that knows nothing: what it writes begins as the object, white space aside, and no part is a verdict."""
     judge = CotJudge(carrier, "c" * 32, WORDINGS["tiny"], Votes(2, 1.0, 40), seed=1)
     questions = [Question("q", "5", "so \\boxed{5}"), Question("q", "5", "x " * 400)]
     found, long = judge.judge(questions)
-    assert all(text.startswith('{"reasoning":"') for text in found.evidence)
+    begun = '{"reasoning":"'
+    for text in ("".join(said.split())[: len(begun)] for said in found.evidence):
+        assert text and begun.startswith(text), found.evidence
     whole = [json.loads(text) for text in found.evidence if text.endswith("}")]
     assert all(set(one) == {"reasoning", "verdict"} for one in whole)
     assert found.correct is not None or found.reason in (Trouble.CUT, "rm_tie")

@@ -16,7 +16,7 @@ from kimi_pipeline.reward_models.verdicts import Trouble, agrees, as_json, read,
 from kimi_pipeline.reward_models.wording import WORDINGS
 from kimi_pipeline.rewards.second_opinion import Question
 
-YES, NO = as_json("says 5 is 5 reference 5 =", True), as_json("says 6 is 6 reference 5 #", False)
+YES, NO = as_json("says 5 is 5 reference 5 5/5=", True), as_json("says 6 is 6 reference 5 5/6#", False)
 
 
 class Scripted:
@@ -44,10 +44,10 @@ class Scripted:
 @pytest.mark.parametrize(
     ("reference", "said", "value", "text"),
     [
-        ("4128", ["four one two eight"], "4128", "says four one two eight is 4128 reference 4128 ===="),
-        ("4128", ["4139"], "4139", "says 4139 is 4139 reference 4128 ==#"),
-        ("4128", ["412"], "412", "says 412 is 412 reference 4128 ===#"),
-        ("41 cm", ["41 m"], "41 m", "says 41 m is 41 m reference 41 cm ==#"),
+        ("4128", ["four one two eight"], "4128", "says four one two eight is 4128 reference 4128 4/4=1/1=2/2=8/8="),
+        ("4128", ["4139"], "4139", "says 4139 is 4139 reference 4128 4/4=1/1=2/3#"),
+        ("4128", ["412"], "412", "says 412 is 412 reference 4128 4/4=1/1=2/2=8/-#"),
+        ("41 cm", ["41 m"], "41 m", "says 41 m is 41 m reference 41 cm 4/4=1/1=cm/m#"),
         ("BA", ["BA", "AB"], None, "says BA or AB more than one"),
         ("BA", [], None, "says no answer"),
     ],
