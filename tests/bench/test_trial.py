@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -66,7 +67,9 @@ def scripted(home: Home, make_context: Callable[..., Context], monkeypatch: pyte
         def generate(self, requests: Any) -> Any:
             for request in requests:
                 known = serves[-1] == "trained" and request.problem_id in right and request.sample_index == 0
-                self.script = lambda row, purpose, rng, known=known: f"\\boxed{{{row['answer'] if known else 'no'}}}"
+                self.plays.script = lambda row, purpose, rng, known=known: (
+                    f"\\boxed{{{row['answer'] if known else 'no'}}}"
+                )
                 yield from super().generate([request])
 
     class Carriers:
@@ -76,7 +79,7 @@ def scripted(home: Home, make_context: Callable[..., Context], monkeypatch: pyte
 
         def serving(self, folder: Path) -> Carrier:
             serves.append(folder.name)
-            return Carrier(rows, lambda row, purpose, rng: "")
+            return Carrier(rows, SimpleNamespace())
 
         def close(self) -> None: ...
 

@@ -24,11 +24,11 @@ Script = Callable[[dict[str, Any], str, random.Random], str]
 
 
 class ScriptedCarrier:
-    """Answers by `script(problem row, purpose, rng)`; counts what it was asked."""
+    """Answers by `plays.script(problem row, purpose, rng)`; counts what it was asked."""
 
     name = "scripted"
 
-    def __init__(self, rows: dict[str, dict[str, Any]], plays: Curation) -> None:
+    def __init__(self, rows: dict[str, dict[str, Any]], plays: Any) -> None:
         self.rows, self.plays, self.asked = rows, plays, 0
 
     def generate(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:

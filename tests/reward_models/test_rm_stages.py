@@ -122,7 +122,7 @@ def test_both_models_learn_from_one_corpus_and_are_told_apart(context: Context) 
     )
     assert [tuple(row.values()) for row in rows] == [("classic", 1, 40), ("cot", 1, 40), ("cot", 5, 40)]
     assert all(run_stage(STAGES[name], context, STAGES).cached for name in OURS)
-    for_people = reward_model("cot", context.lake, 0, 100)
+    for_people = reward_model("cot")(context.lake, 0, 100)
     assert len({one.problem_id for one in for_people}) == len(for_people) > 5
     made = [one for one in for_people if one.sample_id is None]
     assert made and all(one.judged_correct == one.made_correct for one in made)
