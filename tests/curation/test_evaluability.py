@@ -41,7 +41,7 @@ def test_evidence_points_into_the_prompt() -> None:
 
 
 def test_programs_and_pictures() -> None:
-    assert evaluate("Print YES or NO.", "", coding=True) == (Reason.EVALUABLE, "")
+    assert evaluate("Print YES or NO.", "", judged=True) == (Reason.EVALUABLE, "")
     assert evaluate("In the figure, find x.", "3")[0] is Reason.MISSING_FIGURE
     assert evaluate("In the figure, find x.", "3", pictured=True)[0] is Reason.EVALUABLE
 
