@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from kimi_pipeline.intervals import wilson
 from kimi_pipeline.profiles.sections import Rl
-from kimi_pipeline.rewards.by_kind import RULES, SECOND
+from kimi_pipeline.rewards.by_kind import CODE_KIND, RULES, SECOND
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Reward, Status
 from kimi_pipeline.rewards.extraction import find_answer, stated_answers, without_answers
 from kimi_pipeline.rewards.numbers import canonical
@@ -228,8 +228,11 @@ class RewardWatch:
         """Count the signals in an iteration's responses that have a verdict, and compare each with its beginning."""
         judged = [one for one in responses if one.verdict.reward is not None]
         rewarded = [one for one in judged if one.rewarded]
+        reasoned = [
+            one for one in rewarded if one.reference.answer_kind != CODE_KIND
+        ]  # a program is work and answer in one
         counted: list[tuple[str, list[Watched], Callable[[Watched], bool]]] = [
-            (NO_REASONING, rewarded, self._no_reasoning),
+            (NO_REASONING, reasoned, self._no_reasoning),
             (SEVERAL, judged, _several),
             (UNVERIFIABLE, judged, lambda one: one.verdict.status is Status.UNVERIFIABLE),
         ]

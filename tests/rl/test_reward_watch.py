@@ -209,6 +209,9 @@ def test_what_was_so_at_the_beginning_alarms_by_the_limit_alone() -> None:
     reasoned = [one("5", "we add two and three \\boxed{5}") for _ in range(20)]
     assert [a.signal for a in RewardWatch(Rl(), 0).look(1, answers).alarms] == ["no_reasoning"]
     assert not RewardWatch(Rl(watch_limit=1.0), 0).look(1, answers).alarms
+    program = Reference("p", "", "code")  # is work and answer in one
+    programs = [replace(one("", "```\nprint(5)\n```"), reference=program) for _ in range(20)]
+    assert not RewardWatch(Rl(), 0).look(1, programs).alarms
     some = RewardWatch(Rl(), 0)
     for number in range(1, 8):  # a third of them, always
         assert not some.look(number, [*answers[:10], *reasoned]).alarms
