@@ -23,6 +23,7 @@ from kimi_pipeline.profiles import Profile
 
 BUILTIN = Path(__file__).parents[1] / "testcases" / "builtin"
 LANGUAGES = {".py": "python", ".cpp": "cpp"}
+EVERY = "all"  # as testcases.problems: every built-in problem
 _TEXTS = ("title", "domain", "statement")
 _OPTIONAL = {"time_limit_s": float, "memory_limit_mb": int, "float_tolerance": float, "planted": str}
 
@@ -46,7 +47,8 @@ def read_folder(folder: Path) -> list[CodingProblem]:
 
 def library(profile: Profile) -> list[CodingProblem]:
     """The problems that a profile names: built-in ones, then its folders'. Raises UserError as above."""
-    found = builtin_problems(profile.testcases.problems)
+    named = profile.testcases.problems
+    found = builtin_problems(() if named == [EVERY] else named) if named else []
     for name in profile.testcases.folders:
         found += read_folder(Path(name).expanduser())
     return found

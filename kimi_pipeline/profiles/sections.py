@@ -374,7 +374,7 @@ class Sandbox(Section):
 
 
 class Testcases(Section):
-    problems: list[str] = Field([], description="Built-in coding problems by name; empty: all of them")
+    problems: list[str] = Field([], description="Built-in coding problems by name; all: every one of them")
     folders: list[str] = Field([], description="Folders of coding problems of yours (docs/testcases.md)")
     corpus: bool = Field(True, description="Take problems with submissions from the corpus as well")
     cases: Count = Field(50, description="Test cases a problem [2.3.5]")
