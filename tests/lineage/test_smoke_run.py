@@ -20,7 +20,7 @@ from kimi_pipeline.lake import Lake
 from kimi_pipeline.lineage import STAGES
 from tests.conftest import require
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the first test waits for the whole lineage, killed and run again
 
 SAMPLING_STARTS_WITHIN = 800  # seconds, on a machine that others keep busy
 LINEAGE_WITHIN = 2400
