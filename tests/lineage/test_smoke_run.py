@@ -20,7 +20,8 @@ from kimi_pipeline.lake import Lake
 from kimi_pipeline.lineage import STAGES
 from tests.conftest import require
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the first test waits for the whole lineage, killed and run again
+# The first test waits for the whole lineage, killed and run again.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 SAMPLING_STARTS_WITHIN = 800  # seconds, on a machine that others keep busy
 LINEAGE_WITHIN = 2400
