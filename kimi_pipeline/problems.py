@@ -8,12 +8,12 @@ verdicts on them (`curation/`), their tables (`tables.py`).
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from kimi_pipeline import identity
 from kimi_pipeline.digests import digest
 
-ANSWER_KINDS = (
+AnswerKind = Literal[
     "integer",
     "rational",
     "real",
@@ -27,7 +27,10 @@ ANSWER_KINDS = (
     "code",
     "scored",
     "none",
-)
+]
+ANSWER_KINDS: tuple[str, ...] = get_args(AnswerKind)
+MANY_ANSWERS = ("code", "scored")
+"""Kinds of which a problem has many right answers: no two of them are the same answer, only a judge of their own tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,28 +27,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from kimi_pipeline.corpora import streams
 from kimi_pipeline.digests import digest, file_digest, folder_digest
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.problems import AnswerKind
 from kimi_pipeline.rewards.reasoning_gym import INDEX, SEED, SIZE, TASK
 
 SHIPPED = Path(__file__).parent / "declared"
 KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 GENERATED = ("builtin", "coding")
 FILES = ("jsonl", "json", "csv", "parquet")
-
-AnswerKind = Literal[
-    "integer",
-    "rational",
-    "real",
-    "expression",
-    "set",
-    "interval",
-    "tuple",
-    "matrix",
-    "text",
-    "free_form",
-    "code",
-    "scored",
-    "none",
-]
 
 
 class Fields(BaseModel):

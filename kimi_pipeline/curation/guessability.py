@@ -16,6 +16,7 @@ from kimi_pipeline.curation.asking import CODE, UPSTREAM, VERDICTS, ask
 from kimi_pipeline.curation.corrections import QUESTION, corrected_statuses
 from kimi_pipeline.curation.people import settled_digest
 from kimi_pipeline.lake import Lake, content_digest
+from kimi_pipeline.problems import MANY_ANSWERS
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.math_rules import canonical
 from kimi_pipeline.stages import Context, Outcome, Stage
@@ -73,7 +74,7 @@ def by_chance(problems: pa.Table, guesses: int) -> dict[str, float]:
     sizes, counts = Counter(groups), Counter(zip(groups, answers, strict=True))
     return {
         row["problem_id"]: 0.0
-        if row["answer_kind"] in ("code", "scored")
+        if row["answer_kind"] in MANY_ANSWERS
         else 1 - (1 - counts[group, answer] / sizes[group]) ** guesses
         for row, group, answer in zip(rows, groups, answers, strict=True)
     }

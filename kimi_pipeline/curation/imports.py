@@ -24,7 +24,7 @@ from kimi_pipeline.curation.corrections import corrected_answers
 from kimi_pipeline.curation.rollout_files import BATCH_ROWS, Refused, Rollout, read_rollouts
 from kimi_pipeline.digests import digest
 from kimi_pipeline.lake import Lake
-from kimi_pipeline.problems import problem_id
+from kimi_pipeline.problems import MANY_ANSWERS, problem_id
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.rewards.contract import Reference, Response, Reward, Status
 from kimi_pipeline.rewards.math_rules import MathReward
@@ -129,7 +129,7 @@ class _Import:
             if problem is None:
                 detail = f"problem {one.problem_id}" if one.problem_id else "no problem has this prompt"
                 refused.append(Refused(one.row, Reason.UNKNOWN_PROBLEM, detail, one.text.encode()))
-            elif problem["answer_kind"] in ("none", "code", "scored"):
+            elif problem["answer_kind"] in ("none", *MANY_ANSWERS):
                 detail = f"problem {problem['problem_id']}: answer kind {problem['answer_kind']}"
                 refused.append(Refused(one.row, Reason.UNVERIFIABLE_ANSWER, detail, one.text.encode()))
             elif row := self._row(one, problem):

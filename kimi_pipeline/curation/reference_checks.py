@@ -31,6 +31,7 @@ from kimi_pipeline.curation.scope import UNIQUE, fit_problems, in_scope
 from kimi_pipeline.intervals import wilson
 from kimi_pipeline.lake import as_json, content_digest
 from kimi_pipeline.ledger import KEEP, PERSON, REFUSE, Decision, record
+from kimi_pipeline.problems import MANY_ANSWERS
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.math_rules import as_number, canonical, same_answer
@@ -238,8 +239,7 @@ def _record(context: Context, rows: list[dict[str, Any]], deciders: dict[str, st
 def _agreements(context: Context, problems: pa.Table, rated: dict[str, Any]) -> list[Agreement]:
     groups = dict(zip(*(problems.column(name).to_pylist() for name in ("problem_id", "group")), strict=True))
     answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    # Of a program or of an answer that only its task can check there are many right ones: they agree on nothing.
-    one_answer = pc.invert(pc.is_in(problems["answer_kind"], pa.array(["code", "scored"])))
+    one_answer = pc.invert(pc.is_in(problems["answer_kind"], pa.array(MANY_ANSWERS)))
     asked = problems.filter(one_answer).select(["problem_id"])
     for row in context.lake.rows(ANSWERS, [rated["checkpoint"], rated["template"]], asked=asked):
         answers[row["problem_id"]].append(row)
