@@ -12,7 +12,6 @@ import fcntl
 import itertools
 import json
 import logging
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,13 +33,12 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from kimi_pipeline import database
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError, says
+from kimi_pipeline.snapshots import SCHEMA_VERSION, Snapshot, Snapshots, schema_of
 from kimi_pipeline.tables import TABLES, Table
 from kimi_pipeline.tables.changes import columns_since
 from kimi_pipeline.tables.declare import sql_type
 
 log = logging.getLogger("kimi_pipeline")
-SCHEMA_VERSION = "schema version {}"  # kept as the table's description
-SCHEMA_OF = re.compile(r"schema version (\d+)")
 Compression = Literal["SNAPPY", "ZSTD"]
 BATCH_ROWS = 20_000  # of a streamed result
 APPEND_TRIES = 20  # appends to one table never conflict in Delta; the tries cover a racing creation of it
@@ -64,6 +62,7 @@ class Lake:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._snapshots = Snapshots()
 
     def path(self, table: Table) -> str:
         return str(self.root / table.name)
@@ -82,9 +81,12 @@ class Lake:
             if version is None:
                 raise
             raise UserError(f"table {table.name} has no version {version}") from error
-        found = _schema_of(delta)
-        if found == table.version or (version is not None and columns_since(table, found) is not None):
-            return delta
+        self._refuse_other_schemas(table, schema_of(delta), old=version is not None)
+        return delta
+
+    def _refuse_other_schemas(self, table: Table, found: int, *, old: bool) -> None:
+        if found == table.version or (old and columns_since(table, found) is not None):
+            return
         way = "the matching release or a new KIMI_HOME"
         if columns_since(table, found) is not None:
             way = "`kimi-pipeline migrate`, which brings it up to date"
@@ -94,15 +96,26 @@ class Lake:
 
     def schema_version(self, table: Table) -> int:
         """The schema version that the table as it is now was written under."""
-        return _schema_of(DeltaTable(self.path(table)))
+        return schema_of(DeltaTable(self.path(table)))
 
     def files(self, table: Table, version: int | None = None) -> list[str]:
-        """The paths of the data files of a version."""
-        return self.delta(table, version).file_uris()
+        """The paths of the data files of a version (none where nothing was written yet)."""
+        found = self._snapshot(table, version)
+        return list(found.files) if found else []
 
     def version(self, table: Table) -> int | None:
         """The newest version, or None where nothing was written yet."""
-        return self.delta(table).version() if self.exists(table) else None
+        found = self._snapshot(table)
+        return found.version if found else None
+
+    def _snapshot(self, table: Table, version: int | None = None) -> Snapshot | None:
+        """A version (or the newest), None where nothing was written yet; refuses what `delta` refuses."""
+        found = self._snapshots.newest(self.path(table))
+        if version is not None and (found is None or found.version != version):
+            return Snapshot.of(self.delta(table, version)) if found else None
+        if found is not None:
+            self._refuse_other_schemas(table, found.schema_version, old=version is not None)
+        return found
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -327,20 +340,19 @@ class Lake:
         pyarrow's datasets imports pandas, which takes longer than most queries.
         """
         create = "create temp" if temporary else "create"
-        delta = self.delta(table, version) if self.exists(table) else None
-        files = delta.file_uris() if delta is not None else []
-        if delta is None or not files:
+        found = self._snapshot(table, version)
+        if found is None or not found.files:
             columns = ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in table.schema)
             db.execute(f"{create} table {table.name} ({columns})")
             return
-        came = columns_since(table, _schema_of(delta)) or {}
+        came = columns_since(table, found.schema_version) or {}
         listed = ", ".join(
             f'cast({came[field.name]} as {sql_type(field.type)}) as "{field.name}"'
             if field.name in came
             else f'"{field.name}"'
             for field in table.schema
         )
-        quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in found.files)
         db.execute(
             f"{create} view {table.name} as select {listed} from "
             f"read_parquet([{quoted}], hive_partitioning = true, hive_types_autocast = false)"
@@ -501,12 +513,6 @@ class Readable(Protocol):
     """What queries are asked of: a lake, or one state of it."""
 
     def rows(self, query: str, parameters: Parameters = ()) -> list[dict[str, Any]]: ...
-
-
-def _schema_of(delta: DeltaTable) -> int:
-    """The schema version in a table's description; 0 where it has none of ours."""
-    found = SCHEMA_OF.fullmatch(delta.metadata().description or "")
-    return int(found[1]) if found else 0
 
 
 def layout(table: Table, rows: int | None, compression: Compression = "SNAPPY") -> WriterProperties:

@@ -14,7 +14,7 @@ import importlib.util
 import json
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -100,14 +100,16 @@ def run_stage(stage: Stage, context: Context, upstream: dict[str, Stage]) -> Out
 
     Raises UserError where an upstream stage has no outcome yet, naming it.
     """
+    above = [upstream[name] for name in stage.upstream]
+    newest = _newest([stage, *above], context)
     inputs = _inputs(stage, context) | {
-        "upstream": {name: require_outcome(upstream[name], context).data_version for name in stage.upstream}
+        "upstream": {one.name: _required(one, newest, context).data_version for one in above}
     }
     fingerprint = digest(inputs)
-    stored = _newest(stage, context)
-    if stored is not None and stored[0] == fingerprint and _still_there(stored[1]):
+    stored = newest.get(stage.name)
+    if stored is not None and stored.fingerprint == fingerprint and _still_there(stored.outcome):
         context.say(f"{stage.name}: unchanged")
-        return stored[1]
+        return stored.outcome
     context.say(f"{stage.name}: {stage.description}")
     started = time.monotonic()
     outcome = replace(stage.compute(context), seconds=round(time.monotonic() - started, 3))
@@ -141,12 +143,13 @@ def because(stage: Stage, context: Context, upstream: dict[str, Stage], recomput
 
     `recomputed` names the stages that the run computes before it; whether what they make differs is not known yet.
     """
-    stored = _newest(stage, context)
+    newest = _newest([stage, *(upstream[name] for name in stage.upstream)], context)
+    stored = newest.get(stage.name)
     if stored is None:
         return ["never computed"]
-    if not _still_there(stored[1]):
+    if not _still_there(stored.outcome):
         return ["its output is gone"]
-    now, then = _inputs(stage, context), _newest_inputs(stage, context)
+    now, then = _inputs(stage, context), stored.inputs
     settings = now["settings"]
     reasons = [
         f"setting {name}"
@@ -155,33 +158,32 @@ def because(stage: Stage, context: Context, upstream: dict[str, Stage], recomput
     ]
     reasons += ["code"] if now["code"] != then["code"] else []
     for name in stage.upstream:
-        made = latest_outcome(upstream[name], context)
-        if name in recomputed or made is None:
+        if name in recomputed or name not in newest:
             reasons.append(f"{name} is computed")
-        elif made.data_version != then["upstream"].get(name):
+        elif newest[name].outcome.data_version != then["upstream"].get(name):
             reasons.append(f"{name} changed")
     return reasons
 
 
 def latest_outcome(stage: Stage, context: Context) -> Outcome | None:
     """The newest outcome of a stage for this profile or set, or None."""
-    stored = _newest(stage, context)
-    return stored[1] if stored else None
+    stored = _newest([stage], context).get(stage.name)
+    return stored.outcome if stored else None
 
 
 def require_outcome(stage: Stage, context: Context) -> Outcome:
-    outcome = latest_outcome(stage, context)
-    if outcome is None:
-        raise UserError(
-            f"{stage.name} has not been materialised for {stage.partition(context)!r}: materialise it first"
-        )
-    return outcome
+    return _required(stage, _newest([stage], context), context)
 
 
 @cache
 def code_version(modules: Sequence[str]) -> str:
     """The digest of what modules do: comments, docstrings and layout don't count."""
-    return digest([[name, digest(ast.dump(_without_docstrings(_source(name))))] for name in sorted(modules)])
+    return digest([[name, _module_version(name)] for name in sorted(modules)])
+
+
+@cache
+def _module_version(module: str) -> str:
+    return digest(ast.dump(_without_docstrings(_source(module))))
 
 
 def _source(module: str) -> ast.Module:
@@ -200,26 +202,47 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def _newest(stage: Stage, context: Context) -> tuple[str, Outcome] | None:
-    """Fingerprint and outcome of the newest row. An older row with a matching fingerprint does not count: what the
-    tables hold now is the newest one's content."""
-    rows = context.lake.rows(
-        "select * from stages where stage = ? and partition = ? order by created_at desc limit 1",
-        [stage.name, stage.partition(context)],
-    )
-    if not rows:
-        return None
-    metadata = json.loads(rows[0]["metadata"])
-    outcome = Outcome(rows[0]["data_version"], outputs=json.loads(rows[0]["outputs"]), cached=True, **metadata)
-    return rows[0]["fingerprint"], outcome
+@dataclass(frozen=True)
+class _Stored:
+    """A row of the table of stages."""
+
+    fingerprint: str
+    inputs: dict[str, Any]
+    outcome: Outcome
 
 
-def _newest_inputs(stage: Stage, context: Context) -> dict[str, Any]:
+def _newest(stages: Sequence[Stage], context: Context) -> dict[str, _Stored]:
+    """The newest row of each stage that has one, by the stage's name. An older row with a matching fingerprint does not
+    count: what the tables hold now is the newest one's content."""
     rows = context.lake.rows(
-        "select inputs from stages where stage = ? and partition = ? order by created_at desc limit 1",
-        [stage.name, stage.partition(context)],
+        """
+        select * from stages
+        where (stage, partition) in (select unnest(?), unnest(?))
+        qualify row_number() over (partition by stage order by created_at desc) = 1
+        """,
+        [[one.name for one in stages], [one.partition(context) for one in stages]],
     )
-    return dict(json.loads(rows[0]["inputs"]))
+    return {
+        row["stage"]: _Stored(
+            row["fingerprint"],
+            json.loads(row["inputs"]),
+            Outcome(
+                row["data_version"],
+                outputs=json.loads(row["outputs"]),
+                cached=True,
+                **json.loads(row["metadata"]),
+            ),
+        )
+        for row in rows
+    }
+
+
+def _required(stage: Stage, newest: Mapping[str, _Stored], context: Context) -> Outcome:
+    if stage.name not in newest:
+        raise UserError(
+            f"{stage.name} has not been materialised for {stage.partition(context)!r}: materialise it first"
+        )
+    return newest[stage.name].outcome
 
 
 def _still_there(outcome: Outcome) -> bool:

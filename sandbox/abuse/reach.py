@@ -6,7 +6,7 @@ processes (`processes.py`), limits (`resources.py`). System call numbers are tho
 
 from __future__ import annotations
 
-from sandbox.abuse.case import Case, Seen, python, refused, report, said
+from sandbox.abuse.case import WALKS, Case, Seen, python, refused, report, said
 
 
 def _identity(seen: Seen) -> tuple[bool, str]:
@@ -48,6 +48,7 @@ done(looked=looked)
 """
         ),
         refused(10),
+        limits=WALKS,
         harmless=True,
     ),
     Case(
@@ -74,6 +75,7 @@ done(looked=looked)
 """
         ),
         refused(60),
+        limits=WALKS,
     ),
     Case(
         "proc_sys",
@@ -90,6 +92,7 @@ done()
 """
         ),
         refused(100),
+        limits=WALKS,
         harmless=True,
     ),
     Case(
@@ -110,6 +113,7 @@ done()
 """
         ),
         refused(7),
+        limits=WALKS,
         harmless=True,
     ),
     Case(
@@ -258,5 +262,6 @@ done(found=found)
 """
         ),
         refused(4),
+        limits=WALKS,
     ),
 ]

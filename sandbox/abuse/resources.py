@@ -6,7 +6,7 @@ left behind (`remains.py`).
 
 from __future__ import annotations
 
-from sandbox.abuse.case import ALIVE, QUICK, Case, Judge, Seen, bomb, ended, python, refused, report, said
+from sandbox.abuse.case import ALIVE, QUICK, WALKS, Case, Judge, Seen, bomb, ended, python, refused, report, said
 from sandbox.verdicts import Outcome, Verdict
 
 ANY_STOP = (Outcome.OK, Outcome.WRONG_EXIT, Outcome.TIME_LIMIT, Outcome.MEMORY_LIMIT, Outcome.OUTPUT_LIMIT)
@@ -206,6 +206,7 @@ time.sleep(30)
 """),
         ended(Outcome.OUTPUT_LIMIT, Outcome.MEMORY_LIMIT),
         turns=2,
+        limits=WALKS,
     ),
     Case(
         "disk_filling_by_one_file",

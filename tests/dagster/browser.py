@@ -33,6 +33,7 @@ FLAGS = [
     "--disable-sync",
 ]
 START_SECONDS = 180  # 15 on an idle machine; far more beside other heavy work
+PAGE_MILLISECONDS = 120_000  # a look takes a second on an idle machine
 LOADED = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
 
 
@@ -87,7 +88,7 @@ def _wait_until_loaded(url: str, process: subprocess.Popen[bytes], log: Path) ->
 def graphql(url: str, query: str) -> Any:
     body = json.dumps({"query": query}).encode()
     request = urllib.request.Request(f"{url}/graphql", body, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)["data"]
 
 
@@ -99,7 +100,7 @@ def open_page(on_failure: Path, width: int = 1600, height: int = 900) -> Iterato
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         page = browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(PAGE_MILLISECONDS)
         try:
             yield page
         except BaseException:
