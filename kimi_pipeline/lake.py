@@ -1,7 +1,7 @@
 """The lake: Delta tables under one folder, written atomically, read with DuckDB or as Arrow.
 
-Belongs here: commits (with run id, reason and schema version), reads at a version, upserts, digests, compaction.
-Does not belong here: which tables there are (`tables.py`) and what their rows mean.
+Belongs here: commits (with run id, reason and schema version), reads at a version, upserts, digests. Does not belong here:
+which tables there are (`tables/`) and what their rows mean; rewriting files without changing content (`maintenance/`).
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ APPEND_TRIES = 20  # appends to one table never conflict in Delta; the tries cov
 GROUP_ROWS = 32_768  # of a row group: what is read at least where one problem is asked for
 FALSE_HITS = 0.05  # of the Bloom filters; 30 KB a row group
 LOOKED_UP = "problem_id"  # the column by which one problem is found among millions of rows
-COMPACTED_BYTES = 16 * 2**20  # of a file that compaction makes, about
 KEEP_LOG = PostCommitHookProperties(cleanup_expired_logs=False)
-"""Delta would forget versions of more than a month ago; manifests name them for good."""
 CLOCK = ".clock"  # the newest stamp
 JUMP = timedelta(minutes=1)  # a clock that is further behind is worth a line
 Parameters = Sequence[Any] | dict[str, Any]  # of a query: in the order of its `?`, or by the names after its `$`
@@ -161,7 +159,7 @@ class Lake:
             return 0
         changed = changed.cast(table.schema)
         condition = " and ".join(f'target."{name}" = source."{name}"' for name in table.key)
-        with self._room(table):
+        with self.room(table):
             (
                 self.delta(table)
                 .merge(
@@ -169,9 +167,8 @@ class Lake:
                     predicate=condition,
                     source_alias="source",
                     target_alias="target",
-                    commit_properties=self._properties(table, run_id, reason),
-                    post_commithook_properties=KEEP_LOG,
                     writer_properties=layout(table, None),
+                    **self.commit_options(table, run_id, reason),
                 )
                 .when_matched_update_all()
                 .when_not_matched_insert_all()
@@ -237,7 +234,7 @@ class Lake:
         tries = APPEND_TRIES if isinstance(data, pa.Table) else 1  # a stream is read once
         for attempt in range(tries):
             try:
-                with self._room(table):
+                with self.room(table):
                     write_deltalake(
                         self.path(table),
                         data,
@@ -245,9 +242,8 @@ class Lake:
                         name=table.name,
                         description=SCHEMA_VERSION.format(table.version),
                         configuration={"delta.appendOnly": "true"} if table.append_only else None,
-                        commit_properties=self._properties(table, run_id, reason),
-                        post_commithook_properties=KEEP_LOG,
                         writer_properties=layout(table, data.num_rows if isinstance(data, pa.Table) else None),
+                        **self.commit_options(table, run_id, reason),
                         **options,
                     )
                 return
@@ -256,7 +252,7 @@ class Lake:
                     raise
 
     @contextlib.contextmanager
-    def _room(self, table: Table) -> Iterator[None]:
+    def room(self, table: Table) -> Iterator[None]:
         """A full or read-only disk as one line. Nothing was committed: files that no log names are no part of a table."""
         try:
             yield
@@ -270,10 +266,14 @@ class Lake:
             raise UserError(f"no disk space for table {table.name} in {self.root}: free some and run again") from error
 
     @staticmethod
-    def _properties(table: Table, run_id: str, reason: str) -> CommitProperties:
-        return CommitProperties(
-            custom_metadata={"run_id": run_id, "reason": reason, "schema_version": str(table.version)}
-        )
+    def commit_options(table: Table, run_id: str, reason: str) -> dict[str, Any]:
+        """What every commit is given: who made it and why, and that the log of older versions stays (Delta would forget
+        those of more than a month ago; manifests name them for good)."""
+        said = {"run_id": run_id, "reason": reason, "schema_version": str(table.version)}
+        return {
+            "commit_properties": CommitProperties(custom_metadata=said),
+            "post_commithook_properties": KEEP_LOG,
+        }
 
     def stamp(self) -> datetime:
         """The time that rows get which are written now: the clock's, but always after every stamp before, whatever the
@@ -307,7 +307,7 @@ class Lake:
         return pa.Table.from_pylist([stamp | row for row in rows], schema=table.schema)
 
     def _stamp_of(self, table: Table) -> datetime:
-        with self._room(table):
+        with self.room(table):
             return self.stamp()
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -433,64 +433,6 @@ class Lake:
 
     def history(self, table: Table) -> list[dict[str, Any]]:
         return self.delta(table).history() if self.exists(table) else []
-
-    def compact(self, table: Table, *, run_id: str) -> dict[str, Any]:
-        """Merge small files. Content, digests and older versions stay as they are."""
-        if not self.exists(table):
-            return {}
-        with self._room(table):
-            return self.delta(table).optimize.compact(
-                target_size=COMPACTED_BYTES,
-                writer_properties=layout(table, None, compression="ZSTD"),
-                commit_properties=self._properties(table, run_id, "compaction"),
-                post_commithook_properties=KEEP_LOG,
-            )
-
-    def vacuum(self, table: Table, *, keep: Sequence[int], hours: int, only_look: bool = False) -> int:
-        """Remove the files that neither the newest version nor those to `keep` name, and no version of the last `hours`;
-        returns how many."""
-        options: dict[str, Any] = {
-            "retention_hours": hours,
-            "enforce_retention_duration": False,  # the caller's hours count, not Delta's default of a week
-            "full": True,  # also what a writer that died had begun
-            "keep_versions": list(keep) or None,
-        }
-        delta = self.delta(table)
-        # Delta names files as long as their removal stands in its log, also those that are gone by now.
-        gone = [name for name in delta.vacuum(dry_run=True, **options) if (Path(self.path(table)) / name).is_file()]
-        if gone and not only_look:
-            with self._room(table):
-                delta.vacuum(dry_run=False, post_commithook_properties=KEEP_LOG, **options)
-        return len(gone)
-
-    def migrate(self, table: Table, *, run_id: str) -> int:
-        """Rewrite a table of an older schema version under this release's; returns how many rows it has.
-
-        Raises UserError where no rule says how. Cut off in between, it is done again as a whole.
-        """
-        older = self.schema_version(table)
-        if columns_since(table, older) is None:
-            self.delta(table)  # raises: this release can't
-        reason = f"schema version {older} -> {table.version}"
-        options: dict[str, Any] = {
-            "commit_properties": self._properties(table, run_id, reason),
-            "post_commithook_properties": KEEP_LOG,
-        }
-        at = DeltaTable(self.path(table)).version()
-        with database.alone() as db, self._room(table):
-            self._open(db, table, at)
-            rows = db.sql(f"select * from {table.name}").to_arrow_table().cast(table.schema)
-            delta = DeltaTable(self.path(table))
-            delta.alter.set_table_properties({"delta.appendOnly": "false"}, **options)
-            write_deltalake(
-                self.path(table), rows, mode="overwrite", schema_mode="overwrite",
-                partition_by=list(table.partition_by) or None, writer_properties=layout(table, rows.num_rows), **options,
-            )  # fmt: skip
-            delta = DeltaTable(self.path(table))
-            if table.append_only:
-                delta.alter.set_table_properties({"delta.appendOnly": "true"}, **options)
-            delta.alter.set_table_description(SCHEMA_VERSION.format(table.version), **options)
-        return int(rows.num_rows)
 
 
 class Reading:

@@ -16,12 +16,26 @@ from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles import load_profile
 from kimi_pipeline.stages import Context, new_run_id
 
+TESTS = Path(__file__).parent
 SHARED = CHECKOUT.parent / "shared"
 WINDOW = 256  # of the tiny models
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("kimi", deadline=None)
 hypothesis.settings.load_profile("kimi")
+
+
+TOGETHER = ("sandbox", "testcases")  # folders whose tests share warm workers, kill some and count what is left
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What one process of `-n` runs in a row: a file, or those folders, which come first since they take longest."""
+    groups = {}
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        groups[item] = "sandbox" if folder in TOGETHER else str(item.path.relative_to(TESTS))
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: groups[item] != "sandbox")
 
 
 class NoJobs:

@@ -1,7 +1,7 @@
 """Tidying: small files become large ones, files that no version in use names are removed.
 
-Belongs here: when a table is worth compacting, and what must stay. Does not belong here: how the lake writes files
-(`lake.py`), erasing texts on request (`curation/erasure.py`), Dagster's store (`resources/pruning.py`).
+Belongs here: when a table is worth compacting, how that is done, and what must stay. Does not belong here: erasing texts
+on request (`curation/erasure.py`), Dagster's store (`resources/pruning.py`).
 
 What stays: the newest version of every table, and each older one that a prompt set's manifest names (`pins.py`). A file
 that is compacted away while a manifest names its version is still there, so small files are merged only once there are
@@ -10,14 +10,17 @@ many: each row is then copied a few times in its life and not once a night.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import COMPACTED_BYTES, Lake
+from kimi_pipeline.lake import KEEP_LOG, Lake, layout
 from kimi_pipeline.maintenance.pins import pinned_versions
 from kimi_pipeline.maintenance.storage import of_table
 from kimi_pipeline.tables import TABLES, Table
 
+COMPACTED_BYTES = 16 * 2**20  # of a file that compaction makes, about
 MANY = 24  # small files in one partition, from which on they are merged
 SMALL = COMPACTED_BYTES // 2
 DAY_HOURS = 24
@@ -46,9 +49,9 @@ def _tidy(lake: Lake, table: Table, pins: list[int], run_id: str, keep_hours: in
     small = small_files(lake, table)
     compacted = 0
     if small >= MANY and not only_look:
-        compacted = int(lake.compact(table, run_id=run_id).get("numFilesRemoved", 0))
+        compacted = compact(lake, table, run_id=run_id)
     before = of_table(lake, table, pins)["loose"]
-    removed = lake.vacuum(table, keep=pins, hours=keep_hours, only_look=only_look)
+    removed = vacuum(lake, table, keep=pins, hours=keep_hours, only_look=only_look)
     after = before if only_look else of_table(lake, table, pins)["loose"]
     return {
         "table": table.name,
@@ -70,3 +73,32 @@ def small_files(lake: Lake, table: Table) -> int:
             key = tuple(column[at] for column in columns)
             counts[key] = counts.get(key, 0) + 1
     return max(counts.values(), default=0)
+
+
+def compact(lake: Lake, table: Table, *, run_id: str) -> int:
+    """Merge a table's small files; returns how many were merged. Content, digests and older versions stay as they are."""
+    with lake.room(table):
+        done = lake.delta(table).optimize.compact(
+            target_size=COMPACTED_BYTES,
+            writer_properties=layout(table, None, compression="ZSTD"),
+            **lake.commit_options(table, run_id, "compaction"),
+        )
+    return int(done["numFilesRemoved"])
+
+
+def vacuum(lake: Lake, table: Table, *, keep: Sequence[int], hours: int, only_look: bool = False) -> int:
+    """Remove the files that neither the newest version nor those to `keep` name, and no version of the last `hours`;
+    returns how many."""
+    options: dict[str, Any] = {
+        "retention_hours": hours,
+        "enforce_retention_duration": False,  # the caller's hours count, not Delta's default of a week
+        "full": True,  # also what a writer that died had begun
+        "keep_versions": list(keep) or None,
+    }
+    delta = lake.delta(table)
+    # Delta names files as long as their removal stands in its log, also those that are gone by now.
+    gone = [name for name in delta.vacuum(dry_run=True, **options) if (Path(lake.path(table)) / name).is_file()]
+    if gone and not only_look:
+        with lake.room(table):
+            delta.vacuum(dry_run=False, post_commithook_properties=KEEP_LOG, **options)
+    return len(gone)

@@ -20,6 +20,7 @@ from kimi_pipeline.audit.views import query
 from kimi_pipeline.cli import main
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake, content_digest
+from kimi_pipeline.maintenance.tidying import compact
 from tests.audit.small import rows, small, steady, write
 from tests.curation.conftest import Curation
 
@@ -156,6 +157,6 @@ def test_no_public_path_changes_a_ledger_row(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="one statement that reads"):
             query(lake, text)
     lake.append(tables.LEDGER, [other], **stamp)  # a change of mind is a row of its own
-    lake.compact(tables.LEDGER, run_id="r")
+    compact(lake, tables.LEDGER, run_id="r")
     assert before.items() <= ledger_rows(lake).items()
     assert sum(ledger_rows(lake).values()) == 5
