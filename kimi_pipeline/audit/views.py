@@ -151,6 +151,7 @@ def query(lake: Lake, text: str, parameters: Sequence[Any] = ()) -> tuple[list[s
     with lake.opened() as db:
         for name, view in VIEWS.items():
             db.execute(f"create view main.{name} as {view.query}")
+        db.execute("set search_path = 'main,lake'")  # a table that no view hides is found by its name
         db.execute(f"set allowed_directories = ['{str(lake.root).replace(chr(39), chr(39) * 2)}/']")
         db.execute("set enable_external_access = false")
         db.execute("set lock_configuration = true")
@@ -158,7 +159,8 @@ def query(lake: Lake, text: str, parameters: Sequence[Any] = ()) -> tuple[list[s
             found = db.execute(statements[0], parameters=list(parameters) or None)
             return [column[0] for column in found.description or ()], found.fetchall()
         except duckdb.Error as error:
-            raise UserError(f"sql: {_first_line(error)}") from None
+            hint = "; `kimi-pipeline sql --schema` lists what there is" if isinstance(error, duckdb.CatalogException) else ""
+            raise UserError(f"sql: {_first_line(error)}{hint}") from None
 
 
 def _first_line(error: duckdb.Error) -> str:

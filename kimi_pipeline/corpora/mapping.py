@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from kimi_pipeline.corpora.formats import Bounds, RawRow, rows
@@ -23,6 +23,9 @@ ANSWER_NAMES = (
     "answer",
     "final_answer",
     "expected_answer",
+    "reference_answer",
+    "gold_answer",
+    "gold",
     "ground_truth",
     "correct",
     "answerkey",
@@ -34,6 +37,7 @@ ANSWER_NAMES = (
     "completion",
     "答案",
 )
+WRAPPED = ("value", "text")  # inside an object of which its own name says what it is
 OPTION_NAMES = ("options", "choices")
 ID_NAMES = ("id", "unique_id", "uuid", "question_id", "problem_id")
 IMAGE_NAMES = ("images", "image", "decoded_image")
@@ -164,7 +168,9 @@ def guess_fields(peeked: list[dict[str, Any]]) -> tuple[Fields | None, str]:
 
 
 def _leaf(column: str) -> str:
-    return column.rsplit(".", 1)[-1].casefold()
+    """The name that says what a column holds: the last, or the one before where that only says `value`."""
+    *above, last = column.casefold().split(".")
+    return above[-1] if above and last in WRAPPED else last
 
 
 def _spoken(columns: dict[str, list[Any]], texts: dict[str, list[str]], role: str) -> str | None:
@@ -194,7 +200,11 @@ def _longest_question(texts: dict[str, list[str]]) -> str | None:
 
 def _answering(columns: dict[str, list[Any]], prompt: str, is_answer: Callable[[str], bool]) -> str | None:
     """A column of worked solutions with a marked answer, else the one of short values most of which are numbers."""
-    fitting = [c for c in columns if is_answer(c) and _leaf(c) not in (*LABEL_NAMES, *ID_NAMES)]
+    fitting = [
+        c
+        for c in columns
+        if is_answer(c) and _leaf(c) not in (*LABEL_NAMES, *ID_NAMES) and not _numbers_rows(columns[c])
+    ]
     for column in fitting:
         marked = [v for v in columns[column] if isinstance(v, str) and _MARKED.search(v)]
         if len(marked) * 2 >= len(columns[column]):
@@ -202,8 +212,7 @@ def _answering(columns: dict[str, list[Any]], prompt: str, is_answer: Callable[[
     short = [
         c
         for c in fitting
-        if "." not in c
-        and all(len(str(v)) < 40 for v in columns[c])
+        if all(len(str(v)) < 40 for v in columns[c])
         and sum(bool(_NUMBER.match(str(v))) for v in columns[c]) * 2 >= len(columns[c])
     ]
     return short[0] if len(short) == 1 else None  # with two there is no telling
@@ -223,6 +232,12 @@ def _is_label(values: list[Any]) -> bool:
         v is None or (isinstance(v, str | int | float) and len(str(v).encode("utf-8", "replace")) <= LABEL_BYTES)
         for v in values
     )
+
+
+def _numbers_rows(values: list[Any]) -> bool:
+    """Whether a column is the index that a data frame left behind: it rises by the same number from row to row."""
+    steps = {after - before for before, after in pairwise(values)} if all(type(v) is int for v in values) else set()
+    return len(steps) == 1 and steps != {0}
 
 
 def _is_identity(values: list[Any], count: int) -> bool:

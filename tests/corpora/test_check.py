@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -76,3 +78,21 @@ def test_the_entry_reads_the_file_as_it_was_shown(tmp_path: Path) -> None:
     again = run(tmp_path / "home", str(file), "--write", str(kept))
     assert again.exit_code == 2
     assert "exists" in again.output
+
+
+def test_an_index_that_a_data_frame_left_is_no_answer(tmp_path: Path) -> None:
+    file = tmp_path / "strange.parquet"
+    rows = [
+        {
+            "Unnamed: 0": k,
+            "Problem Statement (EN)": f"What is {k} squared?",
+            "gold": {"value": str(k * k), "unit": None},
+        }
+        for k in range(20)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    report = json.loads(run(tmp_path / "home", str(file), "--json").output)
+    assert report["mapping"]["answer"] == "gold.value"
+    pq.write_table(pa.Table.from_pylist(rows).drop_columns(["gold"]), file)
+    report = json.loads(run(tmp_path / "home", str(file), "--json").output)
+    assert not report["mapping"].get("answer")
