@@ -159,7 +159,11 @@ def query(lake: Lake, text: str, parameters: Sequence[Any] = ()) -> tuple[list[s
             found = db.execute(statements[0], parameters=list(parameters) or None)
             return [column[0] for column in found.description or ()], found.fetchall()
         except duckdb.Error as error:
-            hint = "; `kimi-pipeline sql --schema` lists what there is" if isinstance(error, duckdb.CatalogException) else ""
+            hint = (
+                "; `kimi-pipeline sql --schema` lists what there is"
+                if isinstance(error, duckdb.CatalogException)
+                else ""
+            )
             raise UserError(f"sql: {_first_line(error)}{hint}") from None
 
 

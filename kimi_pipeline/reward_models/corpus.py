@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -21,8 +22,10 @@ from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import content_digest
 from kimi_pipeline.problems import is_held_out
+from kimi_pipeline.profiles import Profile
 from kimi_pipeline.reward_models.cases import Case, Category, Sampled, draw_cases
-from kimi_pipeline.reward_models.verdicts import agrees, reasoning
+from kimi_pipeline.reward_models.verdicts import agrees, as_json, reasoning
+from kimi_pipeline.reward_models.wording import WORDINGS
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.extraction import extract_answer
 from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
@@ -35,6 +38,8 @@ HELD_OUT_SHARE = 0.2  # of the problems
 TRAIN, HELD_OUT = "train", "held_out"
 VERIFIER, CONSTRUCTION = "verifier", "construction"
 DECIDED = (Status.CORRECT, Status.WRONG)
+
+Rows = list[dict[str, Any]]
 
 SAMPLES = """
     select s.problem_id, p.prompt, p.answer, s.sample_id, s.text, s.extracted_answer, s.status
@@ -154,6 +159,32 @@ def labelled(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], Coun
     return found, left_out
 
 
+def as_example(row: Mapping[str, Any], profile: Profile) -> tuple[str, str]:
+    """The message that a reward model gets for a row, and what the Chain-of-Thought RM is to write."""
+    message = WORDINGS[profile.curation.template].message(row["question"], row["reference"], row["response"])
+    return message, as_json(row["reasoning"], row["correct"])
+
+
+def fitting(folder: Path, profile: Profile) -> Callable[[Rows], Rows]:
+    """What keeps the rows whose example the model in `folder` has room for."""
+    from transformers import AutoTokenizer
+
+    from kimi_pipeline.training.examples import prompt_ids, response_ids
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def keep(rows: Rows) -> Rows:
+        messages, responses = zip(*(as_example(row, profile) for row in rows), strict=True) if rows else ((), ())
+        tokens = zip(prompt_ids(tokenizer, messages), response_ids(tokenizer, responses), strict=True)
+        return [
+            row
+            for row, (asked, said) in zip(rows, tokens, strict=True)
+            if len(asked) + len(said) <= profile.model.window
+        ]
+
+    return keep
+
+
 def make_corpus(context: Context) -> Outcome:
     """Draw, label and store the corpus of this profile's SFT checkpoint."""
     settings = context.profile.reward_models
@@ -173,7 +204,9 @@ def make_corpus(context: Context) -> Outcome:
     if not problems:
         raise UserError("no problem has a judged sample of the SFT checkpoint: materialise difficulty first")
     wanted = {TRAIN: settings.examples, HELD_OUT: settings.held_out_examples}
-    rows, left_out = _drawn(problems, wanted, settings.sampled_share, context.profile.seed)
+    # An endpoint has no folder, and no reward model that could learn.
+    keep = fitting(Path(policy["folder"]), context.profile) if policy["folder"] else list
+    rows, left_out = _drawn(problems, wanted, settings.sampled_share, context.profile.seed, keep)
     stored = [{"profile": context.profile.name} | row for row in rows]
     context.lake.replace(
         tables.REWARD_MODEL_CORPUS,
@@ -193,7 +226,7 @@ def make_corpus(context: Context) -> Outcome:
 
 
 def _drawn(
-    problems: Sequence[Drawn], wanted: dict[str, int], sampled_share: float, seed: int
+    problems: Sequence[Drawn], wanted: dict[str, int], sampled_share: float, seed: int, keep: Callable[[Rows], Rows]
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
     """Labelled rows of both splits, no example twice, at most as many as wanted; problems in an order of their own."""
     rows: list[dict[str, Any]] = []
@@ -206,8 +239,9 @@ def _drawn(
             raise UserError(f"no problem is on the {split} side of the reward models' split: give more problems")
         each = max(1, math.ceil(most / len(own) * 1.1))  # some are left out
         drawn = {row["example_id"]: row for one in own for row in examples_of(one, each, sampled_share, seed)}
-        found, dropped = labelled(list(drawn.values()))
-        left_out += dropped
+        decided, dropped = labelled(list(drawn.values()))
+        found = keep(decided)
+        left_out += dropped + Counter(too_long=len(decided) - len(found))
         Random(seed).shuffle(found)
         rows += found[:most]
     return rows, left_out
@@ -235,6 +269,8 @@ def _settings(context: Context) -> dict[str, Any]:
         "held_out_examples": settings.held_out_examples,
         "sampled_share": settings.sampled_share,
         "seed": context.profile.seed,
+        "template": context.profile.curation.template,
+        "window": context.profile.model.window,
     }
 
 
@@ -250,6 +286,7 @@ REWARD_MODEL_CORPUS = Stage(
         "kimi_pipeline.reward_models.corpus",
         "kimi_pipeline.reward_models.forms",
         "kimi_pipeline.reward_models.verdicts",
+        "kimi_pipeline.reward_models.wording",
         *MATH_CODE,
     ),
     tables=(tables.REWARD_MODEL_CORPUS,),

@@ -22,10 +22,8 @@ from kimi_pipeline.checkpoints import find_checkpoint
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.plots import paired_bars, reliability_plot
 from kimi_pipeline.profiles import Profile
-from kimi_pipeline.reward_models.corpus import HELD_OUT, REWARD_MODEL_CORPUS, TRAIN
+from kimi_pipeline.reward_models.corpus import HELD_OUT, REWARD_MODEL_CORPUS, TRAIN, as_example
 from kimi_pipeline.reward_models.figures import Judged, accuracy, by_category, compared, reliability
-from kimi_pipeline.reward_models.verdicts import as_json
-from kimi_pipeline.reward_models.wording import WORDINGS
 from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
 
@@ -57,16 +55,10 @@ TRAINING_CODE = (
 
 def example_rows(rows: Sequence[Mapping[str, Any]], profile: Profile, phase: str) -> pa.Table:
     """Rows of the corpus as both jobs read them."""
-    wording = WORDINGS[profile.curation.template]
+    examples = [as_example(row, profile) for row in rows]
     made = [
-        {
-            "user_message": wording.message(row["question"], row["reference"], row["response"]),
-            "response": as_json(row["reasoning"], row["correct"]),
-            "format": "reasoning",
-            "phase": phase,
-            "correct": row["correct"],
-        }
-        for row in rows
+        {"user_message": asked, "response": said, "format": "reasoning", "phase": phase, "correct": row["correct"]}
+        for row, (asked, said) in zip(rows, examples, strict=True)
     ]
     return pa.Table.from_pylist(made, schema=EXAMPLES)
 

@@ -22,12 +22,14 @@ from kimi_pipeline.lake import as_json
 from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.problems import problem_id
 from kimi_pipeline.reward_models import stages
+from kimi_pipeline.reward_models.corpus import fitting
 from kimi_pipeline.reward_models.cot import CotJudge, Votes
 from kimi_pipeline.reward_models.verdicts import Trouble
 from kimi_pipeline.reward_models.wording import WORDINGS
 from kimi_pipeline.rewards.extraction import extract_answer
 from kimi_pipeline.rewards.second_opinion import Question
 from kimi_pipeline.stages import Context, run_stage
+from tests.conftest import NoJobs
 
 OURS = ("reward_model_corpus", "classic_reward_model", "cot_reward_model", "reward_model_evaluation")
 PROBLEMS = 30
@@ -58,7 +60,7 @@ class Scripted:
         return {"digest": made.digest, "seconds": 2.0, "probabilities": [0.7] * len(self.truth)}
 
 
-def store_samples(context: Context) -> None:
+def store_samples(context: Context, policy: Path | None = None) -> None:
     """An SFT checkpoint's outcome, problems of two families and four answers to each, half of them with slips."""
     run = {"run_id": context.run_id, "reason": "test"}
     problems, samples = [], []
@@ -73,7 +75,7 @@ def store_samples(context: Context) -> None:
     metadata = as_json({"figures": {}, "plots": {}, "preview": [], "seconds": 0})
     for name in ("corpus", "sft_checkpoint", "difficulty"):
         partition = STAGES[name].partition(context)
-        outputs = as_json({"digest": "sft", "folder": str(context.home.root)} if name == "sft_checkpoint" else {})
+        outputs = as_json({"digest": "sft", "folder": str(policy)} if name == "sft_checkpoint" else {})
         row = {"stage": name, "partition": partition, "fingerprint": name, "data_version": name, "inputs": "{}"}
         context.lake.append(tables.STAGES, [row | {"outputs": outputs, "metadata": metadata}], **run)
 
@@ -95,10 +97,10 @@ def sample(item: Item, identity: str, family: Any, index: int) -> dict[str, Any]
 
 
 @pytest.fixture
-def context(make_context: Callable[..., Context], home: Home) -> Context:
+def context(make_context: Callable[..., Context], home: Home, tiny_models: list[Path]) -> Context:
     sizes = {"reward_models__examples": 200, "reward_models__held_out_examples": 40}
     made = make_context(launcher=Scripted(home.checkpoints), **sizes)
-    store_samples(made)
+    store_samples(made, tiny_models[0])
     return made
 
 
@@ -127,6 +129,18 @@ def test_both_models_learn_from_one_corpus_and_are_told_apart(context: Context) 
     made = [one for one in for_people if one.sample_id is None]
     assert made and all(one.judged_correct == one.made_correct for one in made)
     assert all(one.made_correct is None for one in for_people if one.sample_id)
+
+
+def test_an_example_that_the_model_has_no_room_for_is_left_out_and_counted(
+    make_context: Callable[..., Context], tiny_models: list[Path]
+) -> None:
+    sizes = {"reward_models__examples": 100, "reward_models__held_out_examples": 40, "model__window": 150}
+    context = make_context(launcher=NoJobs(), **sizes)
+    store_samples(context, tiny_models[0])
+    corpus = run_stage(STAGES[OURS[0]], context, STAGES).figures
+    assert corpus["left_out"]["too_long"] > 0 and corpus["examples"] > 20
+    kept = context.lake.rows("select * from reward_model_corpus")
+    assert fitting(tiny_models[0], context.profile)(kept) == kept
 
 
 def test_no_examples_train_nothing_and_an_rl_run_that_asks_is_told(make_context: Callable[..., Context]) -> None:
