@@ -28,6 +28,7 @@ hypothesis.settings.load_profile("kimi")
 TOGETHER = ("sandbox", "testcases")  # folders whose tests share warm workers, kill some and count what is left
 
 
+@pytest.hookimpl(tryfirst=True)  # before the names of groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What one process of `-n` runs in a row: a file, or those folders, which come first since they take longest."""
     groups = {}
