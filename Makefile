@@ -27,7 +27,7 @@ ui: install ## the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/kimi-pipeline ui --profile $(PROFILE)
 
 test: install-dev ## everything that can be tested here
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --no-loadscope-reorder
 
 check: install-dev ## style, types, floors
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

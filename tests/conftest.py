@@ -28,15 +28,26 @@ hypothesis.settings.load_profile("kimi")
 TOGETHER = ("sandbox", "testcases")  # folders whose tests share warm workers, kill some and count what is left
 
 
-@pytest.hookimpl(tryfirst=True)  # before the names of groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What one process of `-n` runs in a row: a file, or those folders, which come first since they take longest."""
-    groups = {}
-    for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
-        groups[item] = "sandbox" if folder in TOGETHER else str(item.path.relative_to(TESTS))
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
-    items.sort(key=lambda item: groups[item] != "sandbox")
+    """What one process runs in a row for longest comes first."""
+    items.sort(key=lambda item: _in_a_row(item.nodeid) not in TOGETHER)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Under `-n`, each process takes file after file, or those folders whole."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class InARow(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _in_a_row(nodeid)
+
+    return InARow(config, log)
+
+
+def _in_a_row(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    return TOGETHER[0] if file.split("/")[1] in TOGETHER else file
 
 
 class NoJobs:
