@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -127,3 +128,23 @@ def test_the_newest_row_of_what_a_subquery_chooses_is_of_its_own_file(tmp_path: 
             [policy],
         )
         assert [(row["policy"], row["iteration"]) for row in found] == [(policy, 2)]
+
+
+def test_what_another_writer_commits_is_seen_at_once(lake: Lake) -> None:
+    other = Lake(lake.root)
+    assert lake.version(tables.PROBLEMS) is None
+    for number in range(4):
+        other.append(tables.PROBLEMS, rows(1, start=number), run_id="b", reason="r")
+        assert lake.version(tables.PROBLEMS) == other.delta(tables.PROBLEMS).version()
+        assert lake.read(tables.PROBLEMS).num_rows == number + 1
+    compact(other, tables.PROBLEMS, run_id="c")
+    assert len(lake.files(tables.PROBLEMS)) == 1 < len(lake.files(tables.PROBLEMS, 2))
+
+
+def test_a_table_made_anew_in_the_same_place_is_not_taken_for_the_old_one(lake: Lake) -> None:
+    lake.append(tables.PROBLEMS, rows(1), run_id="a", reason="r")
+    assert lake.read(tables.PROBLEMS).num_rows == 1
+    shutil.rmtree(lake.path(tables.PROBLEMS))
+    assert lake.version(tables.PROBLEMS) is None
+    Lake(lake.root).append(tables.PROBLEMS, rows(5), run_id="b", reason="r")
+    assert lake.read(tables.PROBLEMS).num_rows == 5
