@@ -28,9 +28,12 @@ hypothesis.settings.load_profile("kimi")
 TOGETHER = ("sandbox", "testcases")  # folders whose tests share warm workers, kill some and count what is left
 
 
+LONGEST = (TOGETHER[0], "tests/lineage/test_smoke_run.py", "tests/rl/test_partial_job.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What one process runs in a row for longest comes first."""
-    items.sort(key=lambda item: _in_a_row(item.nodeid) not in TOGETHER)
+    """What one process runs in a row for longest comes first, so that the other has the rest to fill up with."""
+    items.sort(key=lambda item: _in_a_row(item.nodeid) not in LONGEST)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -234,7 +234,7 @@ def test_a_rank_that_hangs_is_named_and_the_job_goes_on_when_run_again(
     require("vllm")
     home = fresh_home(tmp_path_factory.mktemp("partial"), "hung")
     changes = {
-        "rl__iterations": 12,
+        "rl__iterations": 6,
         "rl__ranks": 2,
         "rl__zero_stage": 2,
         "rl__phase_seconds": 20,
@@ -250,7 +250,7 @@ def test_a_rank_that_hangs_is_named_and_the_job_goes_on_when_run_again(
         assert "rank 1 has been in phase" in log and "taken for hung" in log, log[-2000:]
         code, result, output = run_job(home.jobs, "kimi_pipeline.rl.loop", spec, ranks=2)
         assert code == 0 and result is not None, output
-        assert "goes on after iteration" in output and len(result["curves"]) == 12
+        assert "goes on after iteration" in output and len(result["curves"]) == 6
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(job.pid, signal.SIGKILL)
