@@ -122,7 +122,7 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     loop = _Loop(spec, profile, home, report, ranks, recovery, Phases(beats, ranks.rank), policy)
     with ExitStack() as stack:
         loop.start(prompts, stack)
-        stack.enter_context(Watch(beats, profile.rl.phase_seconds))  # engines may take their time to start
+        stack.enter_context(Watch(beats, ranks.rank, profile.rl.phase_seconds))  # engines may take their time to start
         while loop.progress.iteration < profile.rl.iterations:
             loop.iterate()
         result = loop.finish(began)

@@ -2,13 +2,15 @@
 
 Belongs here: timing, heartbeats, the watch. Does not belong here: what happens in a phase (`loop.py`).
 
-Every rank writes the phase it is in to a file of its own; every rank's watch reads all of them. A rank that waits for
-others is no suspect: the one they wait for is. The watch is a thread, so it works while its own rank is stuck in an
+Every rank writes the phase it is in to a file of its own; every rank's watch reads all of them, and touches another one as a
+sign of life. A rank that waits for others is no suspect: the one they wait for is, and one whose process is frozen before one
+that lives and may only wait for it inside a phase. The watch is a thread, so it works while its own rank is stuck in an
 engine, and ends the whole process: the launcher then ends the others, and the run resumes from its last checkpoint.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -69,14 +71,14 @@ def _stop(line: str) -> None:
 
 
 class Watch:
-    """A thread that looks at all ranks' heartbeats. `stop` gets the line that names a hung rank.
+    """A thread that looks at all ranks' heartbeats, for `rank`. `stop` gets the line that names a hung rank.
 
     It trusts its own clock alone: a beat is as old as the time since this watch first saw it.
     """
 
-    def __init__(self, folder: Path, limit: float, stop: Callable[[str], None] = _stop) -> None:
-        self._folder, self._limit, self._stop = folder, limit, stop
-        self._seen: dict[Path, tuple[dict[str, Any], float]] = {}
+    def __init__(self, folder: Path, rank: int, limit: float, stop: Callable[[str], None] = _stop) -> None:
+        self._folder, self._rank, self._limit, self._stop = folder, rank, limit, stop
+        self._seen: dict[Path, tuple[Any, float]] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
 
@@ -89,25 +91,38 @@ class Watch:
         self._thread.join()
 
     def hung(self, now: float) -> str | None:
-        """The line about a rank that is too long in one phase at `now` (monotonic seconds), or about all of them waiting
+        """The line about ranks that are too long in one phase at `now` (monotonic seconds), or about all of them waiting
         for one another; None where all is well."""
         beats = []
         for path in sorted(self._folder.glob("rank-*.json")):
-            try:
+            with contextlib.suppress(FileNotFoundError):
                 beat = json.loads(path.read_text())
-            except FileNotFoundError:
-                continue
-            if path not in self._seen or self._seen[path][0] != beat:
-                self._seen[path] = (beat, now)
-            beats.append((beat, now - self._seen[path][1]))
-        late = [(beat, passed) for beat, passed in beats if passed > self._limit]
-        for beat, passed in late:
-            if beat["phase"] != WAITING:
-                return self._line(f"rank {beat['rank']} has been in phase {beat['phase']!r}", beat["iteration"], passed)
+                beats.append((beat, self._age(path, beat, now), self._frozen(beat["rank"], now)))
+        late = [one for one in beats if one[1] > self._limit]
+        frozen = [one for one in late if one[2]]
+        suspects = frozen or [one for one in late if one[0]["phase"] != WAITING]
+        if suspects:
+            (beat, passed, _), *others = suspects
+            numbers = " and ".join(str(one[0]["rank"]) for one in suspects)
+            who = f"ranks {numbers} have" if others else f"rank {numbers} has"
+            return self._line(f"{who} been in phase {beat['phase']!r}", beat["iteration"], passed)
         if late and len(late) == len(beats):
-            beat, passed = late[0]
+            beat, passed, _ = late[0]
             return self._line("all ranks have been waiting for one another in", beat["iteration"], passed)
         return None
+
+    def _frozen(self, rank: int, now: float) -> bool:
+        """Whether a rank's watch has given no sign of life for half the limit: its whole process stands still."""
+        path = self._alive(rank)
+        return path.exists() and self._age(path, path.stat().st_mtime_ns, now) > self._limit / 2
+
+    def _age(self, path: Path, content: Any, now: float) -> float:
+        if path not in self._seen or self._seen[path][0] != content:
+            self._seen[path] = (content, now)
+        return now - self._seen[path][1]
+
+    def _alive(self, rank: int) -> Path:
+        return self._folder / f"alive-{rank}"
 
     def _line(self, who: str, iteration: int, passed: float) -> str:
         limit = f"rl.phase_seconds is {self._limit:g}"
@@ -115,6 +130,7 @@ class Watch:
 
     def _look(self) -> None:
         while not self._ended.wait(min(1.0, self._limit / 4)):
+            self._alive(self._rank).touch()
             line = self.hung(time.monotonic())
             if line is not None:
                 self._stop(line)

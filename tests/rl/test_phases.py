@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def test_seconds_add_up_by_phase(tmp_path: Path) -> None:
 
 def test_the_rank_that_others_wait_for_is_named(tmp_path: Path) -> None:
     waiting, stuck = Phases(tmp_path, 0), Phases(tmp_path, 1)
-    watch = Watch(tmp_path, limit=10)
+    watch = Watch(tmp_path, 0, limit=10)
     waiting.begin(7)
     stuck.begin(7)
     with waiting(WAITING), stuck("rollout"):
@@ -37,7 +38,7 @@ def test_the_rank_that_others_wait_for_is_named(tmp_path: Path) -> None:
 
 def test_ranks_that_all_wait_for_one_another_are_named_too(tmp_path: Path) -> None:
     one, other = Phases(tmp_path, 0), Phases(tmp_path, 1)
-    watch = Watch(tmp_path, limit=10)
+    watch = Watch(tmp_path, 0, limit=10)
     assert watch.hung(0.0) is None and watch.hung(9.0) is None
     with one("train"):
         pass  # rank 0 is alive: no reason for alarm about the other
@@ -47,8 +48,24 @@ def test_ranks_that_all_wait_for_one_another_are_named_too(tmp_path: Path) -> No
     del other
 
 
+def test_of_two_in_one_phase_the_one_without_a_sign_of_life_is_named(tmp_path: Path) -> None:
+    one, other = Phases(tmp_path, 0), Phases(tmp_path, 1)
+    watch = Watch(tmp_path, 0, limit=10)
+    signs = [tmp_path / f"alive-{rank}" for rank in (0, 1)]
+    with one("train"), other("train"):
+        for now in range(0, 12, 2):
+            os.utime(signs[0], ns=(now, now)) if signs[0].exists() else signs[0].touch()
+            if now == 0:
+                signs[1].touch()
+            line = watch.hung(float(now))
+            assert line is None
+        assert (line := watch.hung(11.0)) is not None and line.startswith("rank 1 has been in phase 'train'")
+        signs[1].unlink()  # nobody knows
+        assert (line := watch.hung(11.5)) is not None and line.startswith("ranks 0 and 1 have been in phase 'train'")
+
+
 def test_a_phase_that_begins_anew_starts_the_clock_anew(tmp_path: Path) -> None:
-    phases, watch = Phases(tmp_path, 0), Watch(tmp_path, limit=10)
+    phases, watch = Phases(tmp_path, 0), Watch(tmp_path, 0, limit=10)
     phases.begin(1)
     with phases("rollout"):
         assert watch.hung(0.0) is None
@@ -59,7 +76,7 @@ def test_a_phase_that_begins_anew_starts_the_clock_anew(tmp_path: Path) -> None:
 def test_the_thread_calls_stop(tmp_path: Path) -> None:
     said: list[str] = []
     phases = Phases(tmp_path, 0)
-    with Watch(tmp_path, 0.1, said.append), phases("train"):
+    with Watch(tmp_path, 0, 0.1, said.append), phases("train"):
         deadline = time.monotonic() + 5
         while not said and time.monotonic() < deadline:
             time.sleep(0.01)
