@@ -56,6 +56,9 @@ class Question:
 
 
 STUDY: dict[str, Any] = {  # what all arms share; everything else is the profile's
+    "corpora.problems_per_family": 500,  # what `make run` has no time for
+    "corpora.evaluation_problems": 1200,
+    "rl.iterations": 80,
     "evaluation.samples": 2,
 }
 ARMS: dict[str, Arm] = {
