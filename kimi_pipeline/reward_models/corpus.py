@@ -174,7 +174,9 @@ def fitting(folder: Path, profile: Profile) -> Callable[[Rows], Rows]:
     tokenizer = AutoTokenizer.from_pretrained(folder)
 
     def keep(rows: Rows) -> Rows:
-        messages, responses = zip(*(as_example(row, profile) for row in rows), strict=True) if rows else ((), ())
+        if not rows:
+            return []
+        messages, responses = zip(*(as_example(row, profile) for row in rows), strict=True)
         tokens = zip(prompt_ids(tokenizer, messages), response_ids(tokenizer, responses), strict=True)
         return [
             row
