@@ -9,6 +9,7 @@ The map, from the door down; a module imports only from what stands below it:
     lineage        the list of stages, in order
     evaluation     checkpoints on held-out problems [3]
     rl             online mirror descent on a prompt set [2.3, 2.6]
+    reward_models  Classic and Chain-of-Thought reward models, and their corpus [2.3.5]
     testcases      coding problems and their validated test suites [2.3.5]
     curation       duplicates, tags, evaluability, difficulty, guessability, selection [2.1]
     training       DeepSpeed, SFT, the checkpoints before RL [2.5.2]
@@ -17,7 +18,7 @@ The map, from the door down; a module imports only from what stands below it:
     inference      requests in, samples out: vLLM or an endpoint, the sample store
     rewards        the Reward contract; rules for mathematics, suites for programs
     stages         a step of the lineage, and the memo that makes a finished one free
-    ledger, lake, database, tables, problems, profiles, jobs, shards, digests, home: what all of them use
+    ledger, lake, snapshots, database, tables, problems, profiles, jobs, shards, digests, home: what all of them use
 
 Dagster is nowhere below this line: `assets/` and `resources/` stand above, `sandbox/` beside it.
 """

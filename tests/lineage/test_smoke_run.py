@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 SAMPLING_STARTS_WITHIN = 800  # seconds, on a machine that others keep busy
 LINEAGE_WITHIN = 2400
 UNCHANGED_WITHIN = 90
+LIBRARIES_SECONDS = 0.45  # of importing what every command needs, on the machine that is promised a second
 
 
 def cli(home: Path, *arguments: str, timeout: float = LINEAGE_WITHIN) -> subprocess.CompletedProcess[str]:
@@ -147,19 +148,28 @@ def test_explain_and_funnel_load_neither_dagster_nor_torch_and_start_at_once(fin
         "try: main()\n"
         "finally: assert not {'dagster', 'torch', 'vllm'} & set(sys.modules)"
     )
+    slowness = max(1.0, cpu_seconds(finished["home"], "import pyarrow, duckdb, deltalake") / LIBRARIES_SECONDS)
     for arguments in (["explain", member[:12]], ["funnel"]):
+        # CPU seconds: by the clock it is as much on an idle machine, and tests share theirs with others.
+        assert cpu_seconds(finished["home"], code, *arguments) < 1.0 * slowness
+
+
+def cpu_seconds(home: Path, code: str, *arguments: str) -> float:
+    """What a Python process takes, the best of three."""
+    taken = []
+    for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments],
-            env=os.environ | {"KIMI_HOME": str(finished["home"])},
+            env=os.environ | {"KIMI_HOME": str(home)},
             capture_output=True,
             text=True,
             check=False,
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert done.returncode == 0, done.stderr
-        # CPU seconds, half of them on an idle machine: by the clock it is as much there, and tests share theirs with others.
-        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2.0
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(taken)
 
 
 def test_the_rl_checkpoint_says_what_made_it(finished: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kimi_pipeline.training.optimizers import Muon, build_optimizer, orthogonal
+from kimi_pipeline.training.optimizers import Muon, Together, build_optimizer, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 20), (20, 8)])
@@ -41,7 +41,8 @@ def test_tables_and_vectors_are_left_to_adamw() -> None:
         ("model.norm.weight", torch.nn.Parameter(torch.ones(4))),
     ]
     made = build_optimizer(named, "muon", 0.01, (0.9, 0.95), 0.0)
+    assert isinstance(made, Together)
     inner, outer = made.param_groups
     assert [tuple(p.shape) for p in inner["params"]] == [(4, 4)] and len(outer["params"]) == 2
     inner["lr"] = 0.5
-    assert made.parts[0].param_groups[0]["lr"] == 0.5  # type: ignore[attr-defined]
+    assert made.parts[0].param_groups[0]["lr"] == 0.5
