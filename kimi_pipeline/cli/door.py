@@ -5,6 +5,7 @@ Belongs here: what every command uses. Does not belong here: any command.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from kimi_pipeline.stages import Context
 
 NO, BAD_INPUT = 1, 2
+FEW_COLLECTIONS = 50_000  # new objects between two: commands build many small rows and hardly a circle
 
 
 class Door(click.Group):
     """Turns a UserError into its one line and exit code 2."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        gc.set_threshold(FEW_COLLECTIONS)
         try:
             return super().main(*args, **kwargs)
         except UserError as error:
