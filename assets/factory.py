@@ -17,7 +17,8 @@ from kimi_pipeline.profiles import Profile
 from kimi_pipeline.stages import Stage, code_version, run_stage
 from resources import ComputeResource, LakeResource, ProfileResource
 
-POOLS = {"vllm": "gpu", "deepspeed": "gpu", "docker": "sandbox"}
+MODELS = "gpu"
+POOLS = {"vllm": MODELS, "deepspeed": MODELS, "docker": "sandbox"}
 """Kinds of work that must not run twice at a time on one machine, and the pool that sees to it."""
 
 
@@ -30,6 +31,7 @@ def stage_asset(
     """
     config = config_class(stage.name, defaults)
     upstream = {name: lineage[name] for name in stage.upstream}
+    held = pool(stage, defaults)
 
     @dg.asset(
         name=stage.name,
@@ -37,13 +39,13 @@ def stage_asset(
         group_name=stage.group,
         deps=[*stage.upstream, *(name for name in stage.after if name in lineage)],
         kinds=set(stage.kinds),
-        owners=[owner(stage)],
+        owners=["team:models" if held == MODELS else "team:data"],
         tags={"result": "by_set" if stage.by_set else "by_profile" if stage.by_profile else "shared"},
         metadata=definition_metadata(stage),
         code_version=code_version(stage.code),
         partitions_def=partitions if stage.by_set else None,
         config_schema=config.to_fields_dict() if config else None,
-        pool=pool(stage),
+        pool=held,
         automation_condition=CONDITION if stage.upstream else None,
     )
     def materialise(
@@ -60,10 +62,8 @@ def stage_asset(
     return materialise
 
 
-def pool(stage: Stage) -> str | None:
-    """The pool a stage holds a place in while it runs."""
+def pool(stage: Stage, profile: Profile) -> str | None:
+    """The pool a stage holds a place in while it runs, under the deployment's profile."""
+    if stage.asks_model(profile):
+        return MODELS
     return next((POOLS[kind] for kind in stage.kinds if kind in POOLS), None)
-
-
-def owner(stage: Stage) -> str:
-    return "team:models" if pool(stage) == "gpu" else "team:data"

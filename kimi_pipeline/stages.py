@@ -70,7 +70,8 @@ class Stage:
     `upstream` names the stages it reads; `settings` picks from the profile what its result depends on; `code` names the
     modules that its result depends on; `tables` are the ones it writes (first: the one people mean). `by_set` says that
     each named prompt set has a result of its own. `after` names stages that it reads under some settings alone: in a run it
-    comes after them, and where it reads one, its settings name what it reads.
+    comes after them, and where it reads one, its settings name what it reads. `asks_model` says under which profiles a stage
+    of other work starts a model as well.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Stage:
     code: tuple[str, ...] = ()
     tables: tuple[tables.Table, ...] = ()
     kinds: tuple[str, ...] = ("python",)
+    asks_model: Callable[[Profile], bool] = lambda profile: False
     by_set: bool = False
     by_profile: bool = True
 

@@ -22,6 +22,7 @@ from kimi_pipeline.curation.steps import steps_by_rules
 from kimi_pipeline.curation.verdicts import conclude, judge_missing
 from kimi_pipeline.digests import digest
 from kimi_pipeline.ledger import KEEP, REFUSE
+from kimi_pipeline.profiles import Profile
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage
 
@@ -54,7 +55,7 @@ def judge_richness(context: Context) -> Outcome:
     if not least and not context.lake.rows(f"select 1 from {NAME} limit 1"):
         return Outcome("off", figures={"filter": "off (curation.min_steps is 0)"})
     rule = f"{RULE}+{digest(_settings(context))[:8]}"
-    by_model = _by_model(context) if least and context.profile.curation.steps_by == "model" else {}
+    by_model = _by_model(context) if _asks_model(context.profile) else {}
     function = partial(judge_shard, rule=rule, least=least, by_model=by_model)
     judge_missing(context, NAME, tables.RICH_REASONING, rule, "problem_id, prompt", function)
     outcome = conclude(context, NAME, tables.RICH_REASONING, rule)
@@ -70,9 +71,13 @@ def _by_model(context: Context) -> dict[str, float]:
     return {problem_id: float(median(given)) for problem_id, given in counted.items() if given}
 
 
+def _asks_model(profile: Profile) -> bool:
+    return bool(profile.curation.min_steps) and profile.curation.steps_by == "model"
+
+
 def _settings(context: Context) -> dict[str, Any]:
     curation = context.profile.curation
-    asked = model_settings(context, STEPS) if curation.min_steps and curation.steps_by == "model" else None
+    asked = model_settings(context, STEPS) if _asks_model(context.profile) else None
     return {"min_steps": curation.min_steps, "rule": STEPS_RULE, "model": asked}
 
 
@@ -86,5 +91,6 @@ RICH_REASONING = Stage(
     code=(__name__, "kimi_pipeline.curation.steps", "kimi_pipeline.curation.model_labels"),
     tables=(tables.RICH_REASONING,),
     kinds=("python", "deltalake"),
+    asks_model=_asks_model,
     by_profile=False,  # the table holds the verdicts of the threshold in force, whichever profile set it last
 )

@@ -8,12 +8,14 @@ import dagster as dg
 import pytest
 
 from assets.definitions import build_defs
+from assets.factory import pool
 from assets.jobs import WHOLE
 from assets.launch import exit_code
 from assets.run_config import EVERYDAY, config_class, given_changes
 from assets.shown import MOST_FIGURES, markdown_table
 from kimi_pipeline.home import Home
 from kimi_pipeline.lake import Lake
+from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.profiles import load_profile
 from kimi_pipeline.stages import code_version
 from tests.dagster.conftest import Materialise
@@ -39,6 +41,17 @@ def test_graph_has_what_the_stages_say(home: Home) -> None:
     assert defs.resolve_assets_def("difficulty").op.pool == "gpu"
     jobs = {job.name for job in defs.resolve_all_job_defs()}
     assert {WHOLE, "materialise_corpus", "materialise_rl_checkpoint"} <= jobs
+
+
+def test_a_stage_that_asks_a_model_under_this_profile_waits_for_the_pool_of_models() -> None:
+    off = load_profile("smoke")
+    tagged = load_profile("smoke", {"curation.model_tags": "all"})
+    estimated = load_profile("smoke", {"curation.min_steps": 3, "curation.steps_by": "model"})
+    held = {
+        name: [pool(STAGES[name], one) for one in (off, tagged, estimated)]
+        for name in ("problem_tags", "rich_reasoning")
+    }
+    assert held == {"problem_tags": [None, "gpu", None], "rich_reasoning": [None, None, "gpu"]}
 
 
 def test_a_materialisation_shows_figures_rows_preview_plot_and_links(materialise: Materialise) -> None:

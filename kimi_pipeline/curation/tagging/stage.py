@@ -174,4 +174,5 @@ TAGS = Stage(
     ),
     tables=(tables.TAGS,),
     kinds=("scikitlearn", "deltalake"),
+    asks_model=lambda profile: profile.curation.model_tags != "off",
 )
