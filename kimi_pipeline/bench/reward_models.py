@@ -28,7 +28,13 @@ from kimi_pipeline.profiles import Profile, load_profile
 from kimi_pipeline.stages import Context, code_version, new_run_id, run_stage
 
 NAME = "rewardmodels"
-SIZE = {"reward_models.examples": 16_000, "reward_models.held_out_examples": 1_000, "reward_models.votes": 5}
+SIZE = {
+    "reward_models.examples": 16_000,
+    "reward_models.epochs": 2,  # of both models
+    "reward_models.held_out_examples": 1_000,
+    "reward_models.votes": 5,
+    "reward_models.temperature": 0.5,
+}
 OURS = ("reward_model_corpus", "classic_reward_model", "cot_reward_model", "reward_model_evaluation")
 
 
