@@ -8,12 +8,15 @@ Guesses [2.1]: a problem is asked once a round and leaves at its first right ans
 infrastructure error) is never a wrong guess: a retryable one is asked again, and when it still fails it is excluded.
 
 Imported samples (answers that were made elsewhere; their purpose is `imported`) count as the first of the wanted ones.
+
+A plan may be about a million problems of which a budget lets a few be asked: requests come to be when they are asked, and
+sample ids are looked up for problems alone that have something committed.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -97,12 +100,28 @@ class Ask:
         )
 
 
+class Round:
+    """Requests to ask now, made one by one as they are read; as often as it is read, the same ones. False: none."""
+
+    def __init__(self, ask: Ask, wanted: Iterable[tuple[AskedProblem, Sequence[int]]]) -> None:
+        self._ask, self._wanted = ask, [(problem, indexes) for problem, indexes in wanted if indexes]
+
+    def __len__(self) -> int:
+        return sum(len(indexes) for _, indexes in self._wanted)
+
+    def __bool__(self) -> bool:
+        return bool(self._wanted)
+
+    def __iter__(self) -> Iterator[SampleRequest]:
+        return (self._ask.request(problem, index) for problem, indexes in self._wanted for index in indexes)
+
+
 class Plan:
     """The samples of one pass: what is still missing, round by round.
 
     `next_round()` gives the requests to ask now (none: the plan is done); each of them must come back by `record`
-    before the next round. `total` counts samples, those that a stop makes needless included in `done`. `imported` holds
-    the verdicts of a problem's imported samples, in their order.
+    before the next round. `missing` says how many samples may still be asked. `total` counts samples, those that a stop
+    makes needless included in `done`. `imported` holds the verdicts of a problem's imported samples, in their order.
     """
 
     def __init__(
@@ -123,39 +142,34 @@ class Plan:
         self._begun: list[str] = []  # the problems that have had a wave, in order
         self._wave: list[str] = []
         self._round = 0
-        self._missing: dict[str, dict[str, SampleRequest]] = {}
+        self.missing = 0
+        self._missing: dict[str, dict[int, None]] = {}  # sample indexes by problem, in order
         self._asked: dict[str, int] = {}
         self._failed: dict[str, str] = {}
+        begun = {one.problem_id for one in committed.values()}
         for problem in self.problems.values():
-            self._plan(problem, committed)
+            self._plan(problem, committed if problem.problem_id in begun else {})
 
     def wanted(self, problem: AskedProblem) -> int:
         """How many samples of a problem are wanted, or the most of them."""
         return self.ask.samples if problem.samples is None else problem.samples
 
     def _plan(self, problem: AskedProblem, committed: Mapping[str, Recorded]) -> None:
-        missing: dict[str, SampleRequest] = {}
         wanted = self.wanted(problem)
         given = self._given.get(problem.problem_id, ())[:wanted]
         self.imported += len(given)
-        self._statuses[problem.problem_id] |= dict(enumerate(given))
-        solved = Status.CORRECT in given
-        for index in range(len(given), wanted):
-            request = self.ask.request(problem, index)
-            sample_id = request.sample_id
-            if known := committed.get(sample_id):
-                self.reused[sample_id] = known
-                self._statuses[problem.problem_id][index] = known.status
-                solved = solved or known.status is Status.CORRECT
-            else:
-                missing[sample_id] = request
-        if missing and not (solved and self.ask.stop_at_first_correct):
+        statuses = dict(enumerate(given))
+        missing = dict.fromkeys(range(len(given), wanted))
+        for index in [*missing] if committed else ():
+            if known := committed.get(self.ask.request(problem, index).sample_id):
+                self.reused[known.sample_id] = known
+                statuses[index] = known.status
+                del missing[index]
+        if statuses:
+            self._statuses[problem.problem_id] = statuses
+        if missing and not (Status.CORRECT in statuses.values() and self.ask.stop_at_first_correct):
             self._missing[problem.problem_id] = missing
-
-    @property
-    def missing(self) -> int:
-        """How many samples may still be asked."""
-        return sum(len(requests) for requests in self._missing.values())
+            self.missing += len(missing)
 
     @property
     def done(self) -> int:
@@ -166,16 +180,20 @@ class Plan:
         """Samples that nobody could answer in this run, with the last error; the next run asks them again."""
         return dict(self._failed)
 
-    def next_round(self) -> list[SampleRequest]:
+    def next_round(self) -> Round:
         """All missing requests; where the first right answer stops a problem, the first one of each problem; under a
         stopping rule those up to the round's number of samples, of the problems that go on."""
         if self.ask.stopping is not None:
             return self._adaptive_round(self.ask.stopping)
         if not self.ask.stop_at_first_correct:
-            return [request for requests in self._missing.values() for request in requests.values()]
-        return [next(iter(requests.values())) for requests in islice(self._missing.values(), self.ask.wave)]
+            return self._round_of((problem_id, [*indexes]) for problem_id, indexes in self._missing.items())
+        first = islice(self._missing.items(), self.ask.wave)
+        return self._round_of((problem_id, [next(iter(indexes))]) for problem_id, indexes in first)
 
-    def _adaptive_round(self, rule: StoppingRule) -> list[SampleRequest]:
+    def _round_of(self, wanted: Iterable[tuple[str, Sequence[int]]]) -> Round:
+        return Round(self.ask, ((self.problems[problem_id], indexes) for problem_id, indexes in wanted))
+
+    def _adaptive_round(self, rule: StoppingRule) -> Round:
         """The rounds from the first one on, as the samples that are there decide them: a run that was killed in one goes
         on in it."""
         while self._open:
@@ -191,16 +209,15 @@ class Plan:
                 self._round += 1
             self._close(self._open.intersection(self._wave))
             self._wave = []
-        return []
+        return self._round_of(())
 
-    def _up_to(self, bound: int) -> list[SampleRequest]:
-        return [
-            request
-            for problem_id in self._wave
-            if problem_id in self._open
-            for request in self._missing.get(problem_id, {}).values()
-            if request.sample_index < bound or self.problems[problem_id].samples is not None
-        ]
+    def _up_to(self, bound: int) -> Round:
+        """What the open problems of the wave miss of their first `bound` samples; all, of one that says how many it wants."""
+        return self._round_of(
+            (one, [i for i in self._missing.get(one, ()) if i < bound or self.problems[one].samples is not None])
+            for one in self._wave
+            if one in self._open
+        )
 
     def _stopped(self, rule: StoppingRule, bound: int) -> set[str]:
         """The problems that need no more, by what the first `bound` samples of each say (of a stopped one, what it has)."""
@@ -221,12 +238,12 @@ class Plan:
     def _close(self, problem_ids: Collection[str]) -> None:
         for problem_id in problem_ids:
             self._open.discard(problem_id)
-            self._missing.pop(problem_id, None)
+            self.missing -= len(self._missing.pop(problem_id, ()))
 
     def record(self, request: SampleRequest, status: Status, error: str | None = None, retryable: bool = False) -> None:
         """Take what became of a request. `retryable`: there is no answer and nothing was stored."""
         problem_id, sample_id = request.problem_id, request.sample_id
-        requests = self._missing[problem_id]
+        indexes = self._missing[problem_id]
         if retryable:
             self._asked[sample_id] = self._asked.get(sample_id, 0) + 1
             if self._asked[sample_id] < ASKED_AT_MOST:
@@ -234,6 +251,7 @@ class Plan:
             self._failed[sample_id] = error or "unknown error"
         else:
             self._statuses[problem_id][request.sample_index] = status
-        del requests[sample_id]
-        if not requests or (status is Status.CORRECT and self.ask.stop_at_first_correct):
-            del self._missing[problem_id]
+        del indexes[request.sample_index]
+        self.missing -= 1
+        if not indexes or (status is Status.CORRECT and self.ask.stop_at_first_correct):
+            self.missing -= len(self._missing.pop(problem_id))

@@ -15,7 +15,7 @@ import contextlib
 import fcntl
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -124,15 +124,15 @@ class Drawing:
         """Ask for rounds until no plan of a checkpoint misses a sample, or a bound allows no more; an engine
         starts only where there is something to ask."""
         while True:
-            owners = {request.sample_id: (request, plan) for plan in plans for request in plan.next_round()}
-            requests = self._admitted([request for request, _ in owners.values()])
+            owners: dict[str, tuple[SampleRequest, Plan]] = {}
+            requests = self._admitted(((request, plan) for plan in plans for request in plan.next_round()), owners)
             first = next(requests, None)
             if first is None:
                 break
             answering = carrier()
             self.started = time.monotonic() if not self.tokens else self.started
             for completion in answering.generate(chain([first], requests)):
-                request, plan = owners[completion.request.sample_id]
+                request, plan = owners.pop(completion.request.sample_id)
                 self.bounds.tokens.pay(request.sampling.max_tokens, completion.completion_tokens)
                 verdict = judge(completion, plan.problems[request.problem_id].reference, self.reward)
                 if not completion.retryable and self.committer.add(sample_row(completion, verdict, answering.name)):
@@ -144,11 +144,14 @@ class Drawing:
         for plan in plans:
             self.failed.update(error_code(error) for error in plan.errors.values())
 
-    def _admitted(self, requests: Sequence[SampleRequest]) -> Iterator[SampleRequest]:
-        """The requests in their order, for as long as the bounds allow the longest answer."""
-        for request in requests:
+    def _admitted(
+        self, asked: Iterable[tuple[SampleRequest, Plan]], owners: dict[str, tuple[SampleRequest, Plan]]
+    ) -> Iterator[SampleRequest]:
+        """The requests in their order, for as long as the bounds allow the longest answer; those under way are in `owners`."""
+        for request, plan in asked:
             if not self.bounds.admit(request.sampling.max_tokens):
                 return
+            owners[request.sample_id] = (request, plan)
             yield request
 
     def tell(self) -> None:

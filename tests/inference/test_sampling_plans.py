@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -62,9 +63,10 @@ def answer(
 ) -> None:
     """Play the job: rounds until the plan is done; `outcome` gives a status a sample id, None for a retryable error."""
     rounds = 0
-    while requests := plan.next_round():
+    while round_ := plan.next_round():
         rounds += 1
         assert rounds < 100
+        requests = list(round_)
         random.Random(rounds).shuffle(requests)
         for request in requests:
             asked.append(request)
@@ -123,7 +125,7 @@ def test_a_problem_that_was_solved_before_is_not_asked() -> None:
     (problem,) = problems(1)
     solved = ask.request(problem, 2).sample_id
     plan = Plan(ask, [problem], {solved: Recorded(solved, "p0", Status.CORRECT, 1)})
-    assert plan.next_round() == []
+    assert not plan.next_round()
     assert (plan.done, plan.total, plan.missing) == (8, 8, 0)
 
 
@@ -141,6 +143,24 @@ def test_progress_counts_what_a_hit_makes_needless() -> None:
     plan.record(second, Status.WRONG)
     assert (plan.done, plan.total) == (9, 16)
     assert [request.sample_index for request in plan.next_round()] == [1]
+
+
+def test_a_budget_makes_what_it_asks_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    request = Ask.request
+
+    def counted(self: Ask, problem: AskedProblem, index: int) -> SampleRequest:
+        made.append(index)
+        return request(self, problem, index)
+
+    many = problems(3000)
+    kept = ASK.request(many[0], 1).sample_id
+    monkeypatch.setattr(Ask, "request", counted)
+    plan = Plan(ASK, many, {kept: Recorded(kept, "p0", Status.WRONG, 1)})
+    assert len(made) == ASK.samples  # the ids of the one problem that has something committed
+    first = list(islice(plan.next_round(), 20))
+    assert len(made) == ASK.samples + 20 and len({one.sample_id for one in first} | {kept}) == 21
+    assert plan.missing == len(plan.next_round()) == 3000 * ASK.samples - 1
 
 
 def test_an_unknown_template_or_format_is_a_defect() -> None:
