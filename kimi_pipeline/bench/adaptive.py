@@ -87,7 +87,7 @@ def play(streams: Streams, rule: StoppingRule) -> dict[str, float]:
     problems = [AskedProblem(name, "", Reference(name, "", "text"), group) for name, group in streams.groups.items()]
     plan = Plan(ask, problems, {})
     taken: dict[str, list[bool]] = defaultdict(list)
-    while requests := plan.next_round():
+    while requests := list(plan.next_round()):
         for request in requests:
             is_right = streams.right[request.problem_id][request.sample_index]
             taken[request.problem_id].append(is_right)

@@ -100,22 +100,6 @@ class Ask:
         )
 
 
-class Round:
-    """Requests to ask now, made one by one as they are read; as often as it is read, the same ones. False: none."""
-
-    def __init__(self, ask: Ask, wanted: Iterable[tuple[AskedProblem, Sequence[int]]]) -> None:
-        self._ask, self._wanted = ask, [(problem, indexes) for problem, indexes in wanted if indexes]
-
-    def __len__(self) -> int:
-        return sum(len(indexes) for _, indexes in self._wanted)
-
-    def __bool__(self) -> bool:
-        return bool(self._wanted)
-
-    def __iter__(self) -> Iterator[SampleRequest]:
-        return (self._ask.request(problem, index) for problem, indexes in self._wanted for index in indexes)
-
-
 class Plan:
     """The samples of one pass: what is still missing, round by round.
 
@@ -180,20 +164,21 @@ class Plan:
         """Samples that nobody could answer in this run, with the last error; the next run asks them again."""
         return dict(self._failed)
 
-    def next_round(self) -> Round:
+    def next_round(self) -> Iterator[SampleRequest]:
         """All missing requests; where the first right answer stops a problem, the first one of each problem; under a
-        stopping rule those up to the round's number of samples, of the problems that go on."""
+        stopping rule those up to the round's number of samples, of the problems that go on. Each is made when it is read."""
         if self.ask.stopping is not None:
-            return self._adaptive_round(self.ask.stopping)
-        if not self.ask.stop_at_first_correct:
-            return self._round_of((problem_id, [*indexes]) for problem_id, indexes in self._missing.items())
-        first = islice(self._missing.items(), self.ask.wave)
-        return self._round_of((problem_id, [next(iter(indexes))]) for problem_id, indexes in first)
+            yield from self._adaptive_round(self.ask.stopping)
+            return
+        stops = self.ask.stop_at_first_correct
+        for problem_id in list(islice(self._missing, self.ask.wave if stops else None)):
+            indexes = [*self._missing[problem_id]]
+            yield from self._requests(problem_id, indexes[:1] if stops else indexes)
 
-    def _round_of(self, wanted: Iterable[tuple[str, Sequence[int]]]) -> Round:
-        return Round(self.ask, ((self.problems[problem_id], indexes) for problem_id, indexes in wanted))
+    def _requests(self, problem_id: str, indexes: Iterable[int]) -> Iterator[SampleRequest]:
+        return (self.ask.request(self.problems[problem_id], index) for index in indexes)
 
-    def _adaptive_round(self, rule: StoppingRule) -> Round:
+    def _adaptive_round(self, rule: StoppingRule) -> list[SampleRequest]:
         """The rounds from the first one on, as the samples that are there decide them: a run that was killed in one goes
         on in it."""
         while self._open:
@@ -209,15 +194,16 @@ class Plan:
                 self._round += 1
             self._close(self._open.intersection(self._wave))
             self._wave = []
-        return self._round_of(())
+        return []
 
-    def _up_to(self, bound: int) -> Round:
+    def _up_to(self, bound: int) -> list[SampleRequest]:
         """What the open problems of the wave miss of their first `bound` samples; all, of one that says how many it wants."""
-        return self._round_of(
-            (one, [i for i in self._missing.get(one, ()) if i < bound or self.problems[one].samples is not None])
-            for one in self._wave
-            if one in self._open
-        )
+        asked: list[SampleRequest] = []
+        for one in self._wave:
+            if one in self._open:
+                whole = self.problems[one].samples is not None
+                asked += self._requests(one, [i for i in self._missing.get(one, ()) if whole or i < bound])
+        return asked
 
     def _stopped(self, rule: StoppingRule, bound: int) -> set[str]:
         """The problems that need no more, by what the first `bound` samples of each say (of a stopped one, what it has)."""

@@ -40,7 +40,7 @@ def asked(count: int) -> list[AskedProblem]:
 def played(plan: Plan, streams: dict[str, list[bool]], stop_after: int | None = None) -> dict[str, Recorded]:
     """Answer a plan's rounds from recorded streams; `stop_after` answers it is killed."""
     stored: dict[str, Recorded] = {}
-    while requests := plan.next_round():
+    while requests := list(plan.next_round()):
         for request in requests:
             if stop_after is not None and len(stored) == stop_after:
                 return stored
@@ -113,7 +113,7 @@ def test_a_killed_plan_stops_where_an_undisturbed_one_does(killed_after: int, se
     assert not rest.keys() & begun.keys()
     assert begun | rest == whole
     finished = Plan(ASK, problems, whole)
-    assert not finished.next_round()
+    assert not list(finished.next_round())
     assert (finished.done, finished.missing) == (finished.total, 0)
 
 

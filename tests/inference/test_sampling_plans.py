@@ -63,10 +63,9 @@ def answer(
 ) -> None:
     """Play the job: rounds until the plan is done; `outcome` gives a status a sample id, None for a retryable error."""
     rounds = 0
-    while round_ := plan.next_round():
+    while requests := list(plan.next_round()):
         rounds += 1
         assert rounds < 100
-        requests = list(round_)
         random.Random(rounds).shuffle(requests)
         for request in requests:
             asked.append(request)
@@ -125,7 +124,7 @@ def test_a_problem_that_was_solved_before_is_not_asked() -> None:
     (problem,) = problems(1)
     solved = ask.request(problem, 2).sample_id
     plan = Plan(ask, [problem], {solved: Recorded(solved, "p0", Status.CORRECT, 1)})
-    assert not plan.next_round()
+    assert not list(plan.next_round())
     assert (plan.done, plan.total, plan.missing) == (8, 8, 0)
 
 
@@ -160,7 +159,7 @@ def test_a_budget_makes_what_it_asks_and_no_more(monkeypatch: pytest.MonkeyPatch
     assert len(made) == ASK.samples  # the ids of the one problem that has something committed
     first = list(islice(plan.next_round(), 20))
     assert len(made) == ASK.samples + 20 and len({one.sample_id for one in first} | {kept}) == 21
-    assert plan.missing == len(plan.next_round()) == 3000 * ASK.samples - 1
+    assert plan.missing == len(list(plan.next_round())) == 3000 * ASK.samples - 1
 
 
 def test_an_unknown_template_or_format_is_a_defect() -> None:
