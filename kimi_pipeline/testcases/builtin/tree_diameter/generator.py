@@ -8,4 +8,4 @@ elif STRATUM == "extreme":
 else:
     n = randint(10, 100); t = Graph.tree(n, 0.5, 0.4) if NUMBER % 2 else Graph.tree(n, 0.8, 0.1)
 print(n)
-if n > 1: print(t.to_str(output=Edge.unweighted_edge))
+if n > 1: print(t.to_str(output=Edge.unweighted_edge, shuffle=True))
