@@ -4,8 +4,8 @@ Belongs here: finding the program in a response, running the suite, the breakdow
 (`testcases/`), comparing outputs (`outputs.py`), the sandbox itself (`sandbox/`).
 
 Outputs are compared with the agreed ones, or given to the suite's checker where several are right. The cases come cheapest
-killer first and the first failure ends a program's run. A failure of the sandbox is ours: the
-response is then excluded, never 0.
+killer first and the first failure ends a program's run. A failure of the sandbox is ours: the response is then excluded,
+never 0.
 """
 
 from __future__ import annotations

@@ -73,10 +73,7 @@ def find_checkers(context: Context) -> Outcome:
             "supplied": sum(row["origin"] == SUPPLIED for row in rows),
             "written_attempts": sum(row["origin"] != SUPPLIED for row in rows),
         },
-        preview=[
-            {name: row[name] for name in ("problem_id", "origin", "attempt", "reason_code", "evidence")}
-            for row in rows[:8]
-        ],
+        preview=[{name: row[name] for name in ("problem_id", "origin", "attempt", "reason_code")} for row in rows[:8]],
     )
 
 

@@ -14,7 +14,6 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from kimi_pipeline.digests import digest
 from kimi_pipeline.ledger import KEEP, REFUSE
@@ -172,7 +171,8 @@ def judge_with_checker(
     """
     found = judge_suite(agreements, runs, thresholds)
     if found.verdict == REFUSE:
-        return replace(found, **_against(runs, agreements, thresholds))
+        reason, why = _against(runs, agreements, thresholds)
+        return replace(found, reason=reason, why=why)
     valid = {case: ACCEPTED for case, one in agreements.items() if one.valid}
     empty = next((case for case in valid if case not in nothing or nothing[case].output == ACCEPTED), None)
     if empty is not None:
@@ -188,7 +188,7 @@ def judge_with_checker(
 
 def _against(
     runs: Mapping[str, Mapping[str, Run]], agreements: Mapping[str, Agreement], thresholds: Thresholds
-) -> dict[str, Any]:
+) -> tuple[Reason, str]:
     """Reason and word of a refusal: the submissions' own, or the checker's."""
     ended = {
         name: {case: Run(ENDED_WELL, ACCEPTED) if one.outcome in NOT_ACCEPTED else one for case, one in own.items()}
@@ -197,11 +197,9 @@ def _against(
     agreed = {case: agreement([own[case] for own in ended.values()], thresholds.agree) for case in agreements}
     otherwise = judge_suite(agreed, ended, thresholds)
     if otherwise.verdict == REFUSE:
-        return {"reason": otherwise.reason}
+        return otherwise.reason, ""
     not_accepted = [one for own in runs.values() for one in own.values() if one.outcome in NOT_ACCEPTED]
     failed = [one for one in not_accepted if one.outcome == FAILED]
-    mostly = failed if 2 * len(failed) > len(not_accepted) else [one for one in not_accepted if one not in failed]
-    return {
-        "reason": Reason.CHECKER_FAILED if mostly is failed else Reason.CHECKER_TOO_STRICT,
-        "why": next((one.why for one in mostly if one.why), ""),
-    }
+    if 2 * len(failed) > len(not_accepted):
+        return Reason.CHECKER_FAILED, failed[0].why
+    return Reason.CHECKER_TOO_STRICT, next((one.why for one in not_accepted if one.outcome == REFUSED and one.why), "")

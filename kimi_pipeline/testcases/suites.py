@@ -71,7 +71,7 @@ def validate(context: Context) -> Outcome:
             for program in drawn_of(one, thresholds, seed)
         ]
         asked += [
-            Asked(one, program, inputs[one.problem_id], "checker", stop_when_slow=True)
+            Asked(one, program, inputs[one.problem_id], "known_wrong", stop_when_slow=True)
             for one in problems
             if one.problem_id in checkers
             for program in (NOTHING, *one.of_kind(WRONG))
@@ -87,13 +87,7 @@ def validate(context: Context) -> Outcome:
     cases_of = [row for _, rows, _ in suites for row in rows]
     replace_rows(context, tables.SUITE_CASES, cases_of + known_cases, "suite cases")
     judged = [
-        Judged(
-            one,
-            verdict.verdict,
-            verdict.reason,
-            {"valid": verdict.valid_cases, "passing": len(verdict.passing)}
-            | ({"why": verdict.why} if verdict.why else {}),
-        )
+        Judged(one, verdict.verdict, verdict.reason, {"valid": verdict.valid_cases, "passing": len(verdict.passing)})
         for one, (_, _, verdict) in zip(problems, suites, strict=True)
     ]
     refused = record_all(context, "validated_test_suites", RULE, judged, _settings(context))
