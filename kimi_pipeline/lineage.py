@@ -24,6 +24,7 @@ from kimi_pipeline.reward_models.stages import CLASSIC_REWARD_MODEL, COT_REWARD_
 from kimi_pipeline.rl.stage import RL_CHECKPOINT
 from kimi_pipeline.stages import Stage
 from kimi_pipeline.testcases.cases import TEST_CASES
+from kimi_pipeline.testcases.checkers import OUTPUT_CHECKERS
 from kimi_pipeline.testcases.collecting import CODING_PROBLEMS
 from kimi_pipeline.testcases.generators import TEST_CASE_GENERATORS
 from kimi_pipeline.testcases.power import SUITE_STRENGTH
@@ -48,6 +49,7 @@ STAGES: dict[str, Stage] = {
         CODING_PROBLEMS,
         TEST_CASE_GENERATORS,
         TEST_CASES,
+        OUTPUT_CHECKERS,
         VALIDATED_TEST_SUITES,
         SUITE_STRENGTH,
         DIFFICULTY,

@@ -104,6 +104,7 @@ class Reason(StrEnum):
     # coding problems: before any run [2.3.5]
     CODING_PROBLEM = "coding_problem"
     SPECIAL_JUDGE = "special_judge"
+    NEEDS_CHECKER = "needs_checker"
     NO_SUBMISSIONS = "no_submissions"
     TOO_FEW_SUBMISSIONS = "too_few_submissions"
     NO_CONSTRAINTS = "no_constraints"
@@ -122,6 +123,13 @@ class Reason(StrEnum):
     DUPLICATE_INPUT = "duplicate_input"
     BREAKS_CONSTRAINTS = "breaks_constraints"
     TOO_FEW_CASES = "too_few_cases"
+    # ... checkers of problems that need a special judge
+    CHECKER_READY = "checker_ready"
+    NO_CHECKER = "no_checker"
+    CHECKER_FAILED = "checker_failed"
+    CHECKER_TOO_STRICT = "checker_too_strict"
+    CHECKER_TOO_LAX = "checker_too_lax"
+    CHECKER_UNPROVEN = "checker_unproven"
     # ... agreement and suites
     VALID_CASE = "valid_case"
     SUBMISSIONS_DISAGREE = "submissions_disagree"
@@ -130,6 +138,7 @@ class Reason(StrEnum):
     TOO_FEW_PASS = "too_few_pass"
     NOT_COMPILED = "not_compiled"
     VALIDATED = "validated"
+    READMITTED = "readmitted"
     BY_CONSTRUCTION = "by_construction"
     NO_SUITE = "no_suite"
     NO_SANDBOX = "no_sandbox"
@@ -217,13 +226,14 @@ MEANINGS: dict[Reason, str] = {
     Reason.OVER_MAX_SIZE: "the set is full",
     Reason.CODING_PROBLEM: "one right output an input, with submissions to agree on it",
     Reason.SPECIAL_JUDGE: "the statement allows several right outputs, so agreement says nothing",
+    Reason.NEEDS_CHECKER: "several outputs may be right, and testcases.special_judge lets a checker judge them",
     Reason.NO_SUBMISSIONS: "no accepted submission to take outputs from",
     Reason.TOO_FEW_SUBMISSIONS: "fewer accepted submissions than testcases.few_submissions allows",
     Reason.NO_CONSTRAINTS: "the statement bounds nothing and no validator is given: no input can be called valid",
     Reason.GENERATOR_READY: "a generator is there, and it is a program with allowed imports",
     Reason.NO_GENERATOR: "none comes with the problem and testcases.writer is none",
     Reason.NOT_A_PROGRAM: "no Python program could be read from the text",
-    Reason.FORBIDDEN_IMPORT: "the generator imports what it needs not (files, network, clocks, processes)",
+    Reason.FORBIDDEN_IMPORT: "the program imports what it needs not (files, network, clocks, processes)",
     Reason.GENERATED: "an input within the stated constraints",
     Reason.GENERATOR_CRASHED: "the generator ended with an error",
     Reason.GENERATOR_TIMEOUT: "the generator exceeded its time",
@@ -234,6 +244,12 @@ MEANINGS: dict[Reason, str] = {
     Reason.DUPLICATE_INPUT: "an earlier case of the problem has the same input",
     Reason.BREAKS_CONSTRAINTS: "the validator refuses the input: it breaks the stated constraints",
     Reason.TOO_FEW_CASES: "the generator gave fewer inputs than a suite needs",
+    Reason.CHECKER_READY: "a checker is there; on a few inputs it accepts what submissions print and refuses an empty output",
+    Reason.NO_CHECKER: "several outputs may be right, no checker comes with the problem and testcases.writer is none",
+    Reason.CHECKER_FAILED: "on most of the submissions' outputs that it does not accept, the checker ends without a verdict",
+    Reason.CHECKER_TOO_STRICT: "the checker refuses so many outputs of accepted submissions that too few agree or pass",
+    Reason.CHECKER_TOO_LAX: "the checker accepts an empty output, or all that a wrong submission prints",
+    Reason.CHECKER_UNPROVEN: "no wrong submission printed an output that the checker refused: nothing shows that it rejects",
     Reason.VALID_CASE: "enough submissions ended well with the same output",
     Reason.SUBMISSIONS_DISAGREE: "submissions ended well, with different outputs",
     Reason.SUBMISSIONS_FAIL: "too few submissions ended well for any agreement",
@@ -243,6 +259,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.BY_CONSTRUCTION: "the right outputs are known from how the problem was made",
     Reason.NO_SUITE: "a coding problem without a validated test suite: its last coding stage says why",
     Reason.VALIDATED: "enough valid cases, and enough submissions pass them all",
+    Reason.READMITTED: "validated with a checker, which accepts what submissions print and rejects known wrong outputs",
     Reason.NO_SANDBOX: "no sandbox backend works here, so nothing untrusted was run",
 }
 

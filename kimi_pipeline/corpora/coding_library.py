@@ -3,6 +3,7 @@
     NAME/problem.toml       title, domain, statement; time_limit_s, memory_limit_mb, float_tolerance, planted where wanted
     NAME/generator.py       prints one input (see `testcases/inside/generate.py`); may be missing
     NAME/validator.py       checks one input (see `testcases/inside/validate.py`); may be missing
+    NAME/checker.py         judges one output where several are right (see `rewards/checker.py`); may be missing
     NAME/accepted/*         right programs, .py or .cpp
     NAME/weak/*, wrong/*    programs with a bug that the file's name tells
 
@@ -79,6 +80,7 @@ def read_problem(folder: Path, source: str) -> CodingProblem:
         programs=tuple(programs),
         generator=_read(folder / "generator.py"),
         validator=_read(folder / "validator.py"),
+        checker=_read(folder / "checker.py"),
         **fields,
     )
 

@@ -46,8 +46,8 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class CodingProblem:
-    """`float_tolerance` is set where the statement allows one. `generator` and `validator` are programs that come with the
-    problem (None: none does); `planted` says, for built-in problems, what the problem was made to be."""
+    """`float_tolerance` is set where the statement allows one. `generator`, `validator` and `checker` are programs that come
+    with the problem (None: none does); `planted` says, for built-in problems, what the problem was made to be."""
 
     source: str
     name: str
@@ -60,6 +60,7 @@ class CodingProblem:
     float_tolerance: float | None = None
     generator: str | None = None
     validator: str | None = None
+    checker: str | None = None
     planted: str | None = None
 
     @property
@@ -87,12 +88,13 @@ class CodingProblem:
             "submissions": programs,
             "generator": self.generator,
             "validator": self.validator,
+            "checker": self.checker,
             "planted": self.planted,
         }
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> CodingProblem:
         fields = ("source", "name", "title", "statement", "domain", "time_limit_s", "memory_limit_mb")
-        more = ("float_tolerance", "generator", "validator", "planted")
+        more = ("float_tolerance", "generator", "validator", "checker", "planted")
         programs = tuple(Program.of(one) for one in row["submissions"] or ())
         return cls(**{name: row[name] for name in (*fields, *more)}, programs=programs)

@@ -377,6 +377,9 @@ class Testcases(Section):
     problems: list[str] = Field([], description="Built-in coding problems by name; all: every one of them")
     folders: list[str] = Field([], description="Folders of coding problems of yours (docs/testcases.md)")
     corpus: bool = Field(True, description="Take problems with submissions from the corpus as well")
+    special_judge: Literal["refuse", "checker"] = Field(
+        "refuse", description="Problems with several right outputs: refused, or their outputs judged by a checker"
+    )
     cases: Count = Field(50, description="Test cases a problem [2.3.5]")
     submissions: Annotated[int, Field(ge=2)] = Field(
         10, description="Accepted submissions drawn, once a problem [2.3.5]"
@@ -389,10 +392,11 @@ class Testcases(Section):
     )
     least_submissions: Annotated[int, Field(ge=2)] = Field(5, description="Fewest that thresholds are scaled to")
     writer: Literal["none", "model"] = Field(
-        "none", description="Who writes generators for problems that bring none: nobody, or inference.carrier's model"
+        "none",
+        description="Who writes generators (and checkers) that are missing: nobody, or inference.carrier's model",
     )
     writer_attempts: Count = Field(3, description="Tries a model has, each after the first with the error of the last")
-    writer_max_tokens: Count = Field(1500, description="Longest generator that a model may write, in tokens")
+    writer_max_tokens: Count = Field(1500, description="Longest program that a model may write, in tokens")
     mutants: Annotated[int, Field(ge=0)] = Field(20, description="Mutants a suite is measured on")
     further_inputs: Count = Field(500, description="Valid inputs that must not tell an equivalent mutant apart")
 

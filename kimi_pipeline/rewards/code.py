@@ -3,8 +3,9 @@
 Belongs here: finding the program in a response, running the suite, the breakdown. Does not belong here: how suites come to be
 (`testcases/`), comparing outputs (`outputs.py`), the sandbox itself (`sandbox/`).
 
-The cases come cheapest killer first and the first failure ends a program's run. A failure of the sandbox is ours: the
-response is then excluded, never 0.
+Outputs are compared with the agreed ones, or given to the suite's checker where several are right. The cases come cheapest
+killer first and the first failure ends a program's run. A failure of the sandbox is ours: the response is then excluded,
+never 0.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import contextlib
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from kimi_pipeline.rewards.checker import ACCEPTED, FAILED, Checker, NoVerdict
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Status
 from kimi_pipeline.rewards.outputs import comparison, normalise
 from kimi_pipeline.rewards.together import Together
@@ -28,7 +30,7 @@ KEPT = 50_000  # verdicts that are kept
 
 CODE = tuple(
     f"kimi_pipeline.rewards.{name}"
-    for name in ("by_kind", "code", "outputs", "own_judges", "reasoning_gym", "serving", "together")
+    for name in ("by_kind", "checker", "code", "outputs", "own_judges", "reasoning_gym", "serving", "together")
 )
 """The modules that a verdict depends on, for the fingerprints of stages."""
 
@@ -64,13 +66,19 @@ class SuiteCase:
 @dataclass(frozen=True, slots=True)
 class Suite:
     """A problem's cases in the order in which they are run, and the limits of one run. `together`: a Python program runs
-    all of them in one process (`together.py`)."""
+    all of them in one process (`together.py`). `checker`: the program that judges outputs (`checker.py`); None: they are
+    compared."""
 
     problem_id: str
     cases: tuple[SuiteCase, ...]
     float_tolerance: float | None = None
     limits: Limits = field(default_factory=Limits)
     together: bool = False
+    checker: str | None = None
+
+
+Judge = Callable[[SuiteCase, str], str]
+"""Why an output is not right for a case; empty where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +162,7 @@ class CodeReward:
         except SandboxInputError as error:
             return self._breakdown(Status.WRONG, 0.0, answer, 0, f"not_runnable: {error}")
         if verdict.outcome is Outcome.SANDBOX_ERROR:
-            return self._breakdown(
-                Status.INFRASTRUCTURE_ERROR, None, answer, 0, f"sandbox_error: {verdict.detail[:200]}"
-            )
+            return self._broken(answer, 0, verdict.detail)
         same = comparison(suite.float_tolerance)
         for passed, case in enumerate(suite.cases):
             outcome, text = told[passed] if passed < len(told) else ("", "")
@@ -174,25 +180,45 @@ class CodeReward:
 
     def _judge_apart(self, suite: Suite, answer: CodeAnswer) -> Breakdown:
         """Run the cases in order until one fails. Equal programs of a group are run once."""
-        same = comparison(suite.float_tolerance)
         passed = 0
         try:
             verdicts = self._box.run(answer.source, answer.language, (case.data for case in suite.cases), suite.limits)
         except SandboxInputError as error:
             return self._breakdown(Status.WRONG, 0.0, answer, passed, f"not_runnable: {error}")
-        with contextlib.closing(verdicts):  # type: ignore[type-var]
+        with contextlib.closing(verdicts), self._judging(suite) as judge:  # type: ignore[type-var]
             for case, verdict in zip(suite.cases, verdicts, strict=False):
                 self.cases_run += 1
                 if verdict.outcome is Outcome.SANDBOX_ERROR:
-                    return self._breakdown(
-                        Status.INFRASTRUCTURE_ERROR, None, answer, passed, f"sandbox_error: {verdict.detail[:200]}"
-                    )
-                trouble = _trouble(verdict, case, same)
+                    return self._broken(answer, passed, verdict.detail)
+                try:
+                    trouble = _trouble(verdict, case, judge)
+                except NoVerdict as error:
+                    return self._broken(answer, passed, str(error))
                 if trouble:
                     self.cases_saved += len(suite.cases) - passed - 1
                     return self._failed(answer, passed, trouble, case)
                 passed += 1
         return self._breakdown(Status.CORRECT, 1.0, answer, passed, None)
+
+    @contextlib.contextmanager
+    def _judging(self, suite: Suite) -> Iterator[Judge]:
+        """What judges the outputs of one program."""
+        if suite.checker is None:
+            same = comparison(suite.float_tolerance)
+            yield lambda case, output: "" if same(case.expected, output) else "wrong_output"
+            return
+        with Checker(self._box, suite.checker) as checker:
+
+            def judge(case: SuiteCase, output: str) -> str:
+                found = checker.check(case.data, output)
+                return {ACCEPTED: "", FAILED: FAILED}.get(found.said, "wrong_output")
+
+            yield judge
+
+    def _broken(self, answer: CodeAnswer, passed: int, detail: str) -> Breakdown:
+        """The sandbox failed: the response is excluded."""
+        told = f"sandbox_error: {detail[:200]}"
+        return self._breakdown(Status.INFRASTRUCTURE_ERROR, None, answer, passed, told)
 
     def _failed(self, answer: CodeAnswer, passed: int, trouble: str, case: SuiteCase) -> Breakdown:
         told = f"{trouble}: case {case.number}" + (f" ({case.stratum})" if case.stratum else "")
@@ -214,11 +240,11 @@ class CodeReward:
         return Breakdown(status, reward, reason, answer.source, parts, self.version)
 
 
-def _trouble(verdict: Verdict, case: SuiteCase, same: Any) -> str:
-    """Why a run does not give the expected output; empty where it does."""
+def _trouble(verdict: Verdict, case: SuiteCase, judge: Judge) -> str:
+    """Why a run does not give a right output; empty where it does. Raises NoVerdict as a checker does."""
     if verdict.outcome is not Outcome.OK:
         return str(verdict.outcome)
     output = normalise(verdict.stdout)
     if output is None:
         return "not_utf8"
-    return "" if same(case.expected, output) else "wrong_output"
+    return judge(case, output)

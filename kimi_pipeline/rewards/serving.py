@@ -24,11 +24,13 @@ from kimi_pipeline.sandbox_door import open_sandbox
 from sandbox import Limits
 
 KEPT = f"""
-    select v.problem_id, v.profile, v.limits, v.reason_code, p.float_tolerance, s.reduced
+    select v.problem_id, v.profile, v.limits, v.reason_code, p.float_tolerance, s.reduced, c.program as checker
     from validated_suites v
     left join coding_problems p on p.profile = v.profile and p.problem_id = v.problem_id
     left join suite_strength s on s.profile = v.profile and s.problem_id = v.problem_id
-    where v.verdict = '{KEEP}' and ($every or v.problem_id in (select unnest($wanted)))
+    left join output_checkers c on c.profile = v.profile and c.problem_id = v.problem_id and c.checker_id = v.checker_id
+    where v.verdict = '{KEEP}' and (v.checker_id is null or c.program is not null)
+      and ($every or v.problem_id in (select unnest($wanted)))
     qualify row_number() over (partition by v.problem_id order by v.profile <> $profile, v.profile) = 1
 """
 CASES = """
@@ -60,7 +62,12 @@ def _suite(row: dict[str, Any], there: dict[int, SuiteCase], cases: str) -> Suit
     chosen = tuple(there[number] for number in (*first, *others))
     limits = Limits(**json.loads(row["limits"]))
     return Suite(
-        row["problem_id"], chosen, row["float_tolerance"], limits, together=row["reason_code"] == Reason.BY_CONSTRUCTION
+        row["problem_id"],
+        chosen,
+        row["float_tolerance"],
+        limits,
+        together=row["reason_code"] == Reason.BY_CONSTRUCTION,
+        checker=row["checker"],
     )
 
 

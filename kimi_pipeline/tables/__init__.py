@@ -32,6 +32,7 @@ from kimi_pipeline.tables.spot_checks import SPOT_CHECKS
 from kimi_pipeline.tables.testcases import (
     CODING_PROBLEMS,
     MUTANTS,
+    OUTPUT_CHECKERS,
     SUBMISSION_RUNS,
     SUITE_CASES,
     SUITE_STRENGTH,
@@ -54,6 +55,7 @@ __all__ = [
     "MODEL_LABELS",
     "MUTANTS",
     "NIGHTS",
+    "OUTPUT_CHECKERS",
     "PEOPLE",
     "PROBLEMS",
     "PROMOTIONS",

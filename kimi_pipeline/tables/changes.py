@@ -11,6 +11,8 @@ CAME: dict[tuple[str, int], dict[str, str]] = {
     ("tags", 2): {"grade": "null"},
     ("difficulty", 2): {"cut": "0", "imported": "0"},
     ("review", 2): {"until": "null"},
+    ("coding_problems", 2): {"checker": "null"},
+    ("validated_suites", 2): {"checker_id": "null"},
 }
 """By table and the schema version that brought them: columns, and the SQL value that older rows have in them."""
 

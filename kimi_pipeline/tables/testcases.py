@@ -30,8 +30,10 @@ CODING_PROBLEMS = table(
         ("submissions", SUBMISSIONS),
         ("generator", pa.string()),
         ("validator", pa.string()),
+        ("checker", pa.string()),
         ("planted", pa.string()),
     ],
+    version=2,
 )
 """Coding problems with the verdict of the rules that need no run."""
 
@@ -68,6 +70,21 @@ TEST_CASES = table(
 )
 """Every input that was asked for; usable are those with reason `generated`."""
 
+OUTPUT_CHECKERS = table(
+    "output_checkers",
+    "profile problem_id attempt",
+    [
+        *PROBLEM,
+        ("checker_id", pa.string()),
+        ("origin", pa.string()),
+        ("attempt", pa.int64()),
+        *VERDICT,
+        ("program", pa.string()),
+        ("response", pa.string()),
+    ],
+)
+"""The same of checkers, for problems that need one (`testcases.special_judge = "checker"`)."""
+
 SUBMISSION_RUNS = table(
     "submission_runs",
     "problem_id submission_id input_digest setting",
@@ -86,7 +103,8 @@ SUBMISSION_RUNS = table(
         ("image", pa.string()),
     ],
 )
-"""One run of a program on an input. `output` is normalised; null where it is not UTF-8 or the run did not end well."""
+"""One run of a program on an input. `output` is normalised; null where it is not UTF-8 or the run did not end well.
+With purpose `check` the program is a checker, its input one that a submission saw together with what that printed."""
 
 VALIDATED_SUITES = table(
     "validated_suites",
@@ -105,9 +123,12 @@ VALIDATED_SUITES = table(
         ("limits", pa.string()),
         ("image", pa.string()),
         ("inputs_checked", pa.bool_()),
+        ("checker_id", pa.string()),
     ],
+    version=2,
 )
-"""The verdict on each problem that had inputs; `mean_agreement`: the share of drawn submissions behind a valid output."""
+"""The verdict on each problem that had inputs; `mean_agreement`: the share of drawn submissions behind a valid output.
+`checker_id` names the checker of `output_checkers` that judged its outputs (null: they were compared)."""
 
 SUITE_CASES = table(
     "suite_cases",

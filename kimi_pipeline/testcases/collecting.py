@@ -30,9 +30,9 @@ def judge_problem(problem: CodingProblem, settings: Testcases) -> Judged:
     """What can be said of a problem before anything runs."""
     accepted = len(problem.of_kind(ACCEPTED))
     counts = {"accepted": accepted, "weak": len(problem.of_kind(WEAK)), "wrong": len(problem.of_kind(WRONG))}
-    finding = special_judge.detect(problem.statement)
-    if finding.needed:
-        evidence = {"rule": f"{special_judge.RULE}:{finding.rule}", "at": finding.at}
+    finding = special_judge.of(problem)
+    evidence = {"rule": f"{special_judge.RULE}:{finding.rule}", "at": finding.at}
+    if finding.needed and (settings.special_judge == "refuse" or not special_judge.checkable(problem)):
         return Judged(problem, REFUSE, Reason.SPECIAL_JUDGE, evidence)
     if not accepted:
         return Judged(problem, REFUSE, Reason.NO_SUBMISSIONS, counts)
@@ -41,6 +41,8 @@ def judge_problem(problem: CodingProblem, settings: Testcases) -> Judged:
         return Judged(problem, REFUSE, Reason.TOO_FEW_SUBMISSIONS, counts)
     if problem.validator is None and not _BOUND.search(problem.statement):
         return Judged(problem, REFUSE, Reason.NO_CONSTRAINTS, {})
+    if finding.needed:
+        return Judged(problem, KEEP, Reason.NEEDS_CHECKER, evidence | counts)
     return Judged(problem, KEEP, Reason.CODING_PROBLEM, counts)
 
 
@@ -100,7 +102,7 @@ def collect(context: Context) -> Outcome:
 def _settings(context: Context) -> dict[str, Any]:
     """Settings and the content of folders: a file that changes is another problem."""
     chosen = context.profile.testcases
-    names = ("problems", "folders", "corpus", "submissions", "few_submissions", "least_submissions")
+    names = ("problems", "folders", "corpus", "special_judge", "submissions", "few_submissions", "least_submissions")
     content = [one.row() for one in library(context.profile)]
     return {name: getattr(chosen, name) for name in names} | {"content": content}
 

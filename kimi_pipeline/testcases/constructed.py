@@ -100,6 +100,7 @@ def _row(problem_id: str, cases: int) -> dict[str, Any]:
         "limits": json.dumps(LIMITS.as_dict()),
         "image": "",
         "inputs_checked": True,
+        "checker_id": None,
     }
 
 

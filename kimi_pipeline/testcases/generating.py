@@ -15,7 +15,7 @@ import importlib.util
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -93,11 +93,11 @@ def shares(count: int) -> dict[str, int]:
     return parts
 
 
-def check_generator(source: str) -> tuple[Reason, str]:
-    """Whether a text is a program whose imports a generator may need, before anything runs.
+def check_program(source: str, allowed: Set[str], ready: Reason) -> tuple[Reason, str]:
+    """Whether a text is a program with `allowed` imports (then `ready`), before anything runs.
 
-    The sandbox is what contains a generator; this keeps cases a function of the seed: no clock, no system randomness, no
-    files.
+    The sandbox is what contains a program; this keeps what it says a function of what it is given: no clock, no system
+    randomness, no files.
     """
     try:
         tree = ast.parse(source)
@@ -112,9 +112,14 @@ def check_generator(source: str) -> tuple[Reason, str]:
         elif isinstance(node, ast.Name) and node.id in _FORBIDDEN_NAMES:
             return Reason.FORBIDDEN_IMPORT, f"line {node.lineno}: {node.id}"
         for module in modules:
-            if module.partition(".")[0] not in ALLOWED:
+            if module.partition(".")[0] not in allowed:
                 return Reason.FORBIDDEN_IMPORT, f"line {node.lineno}: import of {module}"  # type: ignore[attr-defined]
-    return Reason.GENERATOR_READY, ""
+    return ready, ""
+
+
+def check_generator(source: str) -> tuple[Reason, str]:
+    """The same with the imports that a generator may need."""
+    return check_program(source, ALLOWED, Reason.GENERATOR_READY)
 
 
 @contextlib.contextmanager

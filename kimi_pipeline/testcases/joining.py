@@ -12,7 +12,7 @@ from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context
 
 RULE = "test_suites@1"
-STAGES = ("coding_problems", "test_case_generators", "test_cases", "validated_test_suites")
+STAGES = ("coding_problems", "test_case_generators", "test_cases", "output_checkers", "validated_test_suites")
 SUMMED = f"""
     with own as (select problem_id, {SUITED} as suited from ({UNIQUE}) where answer_kind = 'code'),
          said as (

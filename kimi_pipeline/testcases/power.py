@@ -27,9 +27,17 @@ from kimi_pipeline.testcases.execution import Asked, Runs
 from kimi_pipeline.testcases.generating import cyaron_folder, draw_inputs, shares
 from kimi_pipeline.testcases.mutants import Mutant, draw_mutants
 from kimi_pipeline.testcases.rules import Run
-from kimi_pipeline.testcases.scope import kept_problems, profile_rows, replace_rows, runs_of, sandbox_or_reason
+from kimi_pipeline.testcases.scope import (
+    drawn_of,
+    kept_problems,
+    profile_rows,
+    replace_rows,
+    runs_of,
+    sandbox_or_reason,
+    thresholds_of,
+    usable_cases,
+)
 from kimi_pipeline.testcases.subset import smallest_subset
-from kimi_pipeline.testcases.suites import drawn_of, thresholds_of, usable_cases
 from sandbox import Sandbox
 
 FURTHER_SEED = 1_000_003  # added to the profile's seed: inputs that no suite has seen
@@ -267,7 +275,7 @@ SUITE_STRENGTH = Stage(
     description="What each suite accepts and rejects, and the fewest cases with the same power",
     group="testcases",
     compute=measure,
-    upstream=("coding_problems", "test_case_generators", "test_cases", "validated_test_suites"),
+    upstream=("coding_problems", "test_case_generators", "test_cases", "output_checkers", "validated_test_suites"),
     settings=lambda context: {
         "mutants": context.profile.testcases.mutants,
         "further_inputs": context.profile.testcases.further_inputs,

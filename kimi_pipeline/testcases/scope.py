@@ -1,7 +1,7 @@
 """What the stages of test cases share: the profile's problems, decisions, and a branch that is refused where no sandbox is.
 
-Belongs here: reading back what an earlier stage stored, opening the sandbox or saying why not. Does not belong here: any
-stage's work.
+Belongs here: the draw of submissions, reading back what an earlier stage stored, opening the sandbox or saying why not. Does
+not belong here: any stage's work.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from kimi_pipeline import tables
-from kimi_pipeline.corpora.coding_problem import CodingProblem
+from kimi_pipeline.corpora.coding_problem import ACCEPTED, CodingProblem, Program
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.ledger import KEEP, REFUSE, Decision, record
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.sandbox_door import open_sandbox
 from kimi_pipeline.stages import Context, Outcome
 from kimi_pipeline.tables import Table
-from kimi_pipeline.testcases.execution import Runs
+from kimi_pipeline.testcases.checking import CheckedRuns
+from kimi_pipeline.testcases.rules import Thresholds, draw_submissions
 from sandbox import Sandbox
 
 REPORTED = {"problems": 1000, "no special judge": 614, "at least 40 valid cases": 463, "kept": 323}
@@ -53,9 +54,54 @@ def profile_rows(context: Context, table: Table, order: str = "problem_id") -> l
 
 
 def kept_problems(context: Context) -> list[CodingProblem]:
-    """The profile's coding problems that need no special judge and have submissions."""
+    """The profile's coding problems that have submissions and need no special judge, or may have a checker for one."""
     rows = profile_rows(context, tables.CODING_PROBLEMS)
     return [CodingProblem.from_row(row) for row in rows if row["verdict"] == KEEP]
+
+
+def need_checker(context: Context) -> set[str]:
+    """Those of them that need a checker."""
+    rows = profile_rows(context, tables.CODING_PROBLEMS)
+    return {row["problem_id"] for row in rows if row["reason_code"] == Reason.NEEDS_CHECKER}
+
+
+def checkers_of(context: Context) -> dict[str, dict[str, Any]]:
+    """The row of the checker in force of each problem that has one: the newest attempt that was kept."""
+    rows = profile_rows(context, tables.OUTPUT_CHECKERS, "problem_id, attempt")
+    return {row["problem_id"]: row for row in rows if row["verdict"] == KEEP}
+
+
+def thresholds_of(context: Context) -> Thresholds:
+    chosen = context.profile.testcases
+    return Thresholds(chosen.submissions, chosen.agree, chosen.valid_cases, chosen.passing)
+
+
+def usable_cases(context: Context) -> dict[str, list[dict[str, Any]]]:
+    """The profile's usable cases by problem, in order."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in profile_rows(context, tables.TEST_CASES, "problem_id, case_number"):
+        if row["reason_code"] == Reason.GENERATED:
+            found.setdefault(row["problem_id"], []).append(row)
+    return found
+
+
+def drawn_of(problem: CodingProblem, thresholds: Thresholds, seed: int) -> list[Program]:
+    """The submissions that validate a problem: the same for all its cases."""
+    accepted = {one.submission_id: one for one in problem.of_kind(ACCEPTED)}
+    return [accepted[key] for key in draw_submissions(problem.problem_id, list(accepted), thresholds.submissions, seed)]
+
+
+def writer_settings(context: Context) -> dict[str, Any]:
+    """What the programs depend on that a model writes where they are missing."""
+    chosen = context.profile.testcases
+    if chosen.writer == "none":
+        return {"writer": "none"}
+    inference = context.profile.inference
+    return {
+        "writer": [chosen.writer_attempts, chosen.writer_max_tokens, inference.carrier, inference.endpoint_model],
+        "model": context.profile.model.model_dump(),
+        "seed": context.profile.seed,
+    }
 
 
 def replace_rows(context: Context, table: Table, rows: list[dict[str, Any]], reason: str, problem_id: str = "") -> None:
@@ -100,5 +146,7 @@ def refused_branch(context: Context, stage: str, rule: str, problems: Sequence[C
     )
 
 
-def runs_of(context: Context, box: Sandbox) -> Runs:
-    return Runs(context.lake, box, context.run_id, COMMIT_SECONDS, context.say)
+def runs_of(context: Context, box: Sandbox) -> CheckedRuns:
+    """Runs of the lake, judged by the checker of a problem that has one."""
+    checkers = {name: row["program"] for name, row in checkers_of(context).items()}
+    return CheckedRuns(context.lake, box, context.run_id, COMMIT_SECONDS, context.say, checkers)

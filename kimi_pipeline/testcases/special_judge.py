@@ -1,7 +1,7 @@
 """Does a statement allow several right outputs? Such a problem needs a special judge, and agreement says nothing of it.
 
-Belongs here: the rules, each with its name as evidence. Does not belong here: ambiguity that nobody meant (agreement finds
-that), floats with a tolerance (one output, compared with a bound).
+Belongs here: the rules, each with its name as evidence; a checker that comes with a problem is one more. Does not belong
+here: ambiguity that nobody meant (agreement finds that), floats with a tolerance (one output, compared with a bound).
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from kimi_pipeline.corpora.coding_problem import CodingProblem
+
 RULE = "special_judge@1"
+INTERACTIVE = "interactive"
+SUPPLIED = "checker_supplied"
 
 _SEVERAL = r"(?:several|multiple|many|more than one)"
 _PRINT = r"(?:print|output|give|find|report|write|construct|choose|return)s?"
@@ -25,7 +29,7 @@ _RULES: dict[str, str] = {
     "several_print_any": rf"\bif there (?:are|is|exists?) {_SEVERAL}\b[^.]{{0,80}}\b{_PRINT} any\b",
     "several_accepted": rf"\b(?:{_SEVERAL}|all) {_FITTING}(?:solutions|answers|outputs)\b[^.]{{0,40}}\b(?:accepted|allowed)\b",
     "in_any_order": r"\bin (?:any|arbitrary) order\b",
-    "interactive": r"\b(?:this is an interactive|interactive problem|flush the output)\b",
+    INTERACTIVE: r"\b(?:this is an interactive|interactive problem|flush the output)\b",
     "checker": r"\b(?:special judge|checker (?:program|will|checks|decides)|output (?:will be|is) (?:checked|verified) by)\b",
 }
 _COMPILED = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _RULES.items()}
@@ -54,3 +58,16 @@ def detect(statement: str) -> Finding:
                 continue
             return Finding(True, name, match.group()[:120])
     return Finding(False)
+
+
+def of(problem: CodingProblem) -> Finding:
+    """What the statement says; else a checker that comes with the problem says the same."""
+    finding = detect(problem.statement)
+    if finding.needed or problem.checker is None:
+        return finding
+    return Finding(True, SUPPLIED, "checker.py")
+
+
+def checkable(problem: CodingProblem) -> bool:
+    """Whether an output alone can be judged: the output of an interactive problem says nothing without its conversation."""
+    return not _COMPILED[INTERACTIVE].search(" ".join(problem.statement.split()))

@@ -1,5 +1,8 @@
 """The stage `validated_test_suites`: the drawn submissions run on every input, then the 7/10 and 9/10 rules [2.3.5].
 
+Where a problem needs a checker, its wrong submissions run too, and one that prints nothing: the checker is judged beside the
+suite.
+
 Belongs here: which programs run on which inputs, the rows, the funnel's plot. Does not belong here: the rules (`rules.py`).
 """
 
@@ -10,56 +13,51 @@ from dataclasses import asdict
 from typing import Any
 
 from kimi_pipeline import plots, tables
-from kimi_pipeline.corpora.coding_problem import ACCEPTED, CodingProblem, Program
+from kimi_pipeline.corpora.coding_problem import WRONG, CodingProblem, Program
 from kimi_pipeline.digests import digest
 from kimi_pipeline.ledger import REFUSE
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.sandbox_door import runs_in
 from kimi_pipeline.stages import Context, Outcome, Stage
+from kimi_pipeline.testcases import special_judge
 from kimi_pipeline.testcases.constructed import constructed, write_inputs
 from kimi_pipeline.testcases.execution import Asked, Runs, limits_of, setting_of
 from kimi_pipeline.testcases.joining import record_joining
-from kimi_pipeline.testcases.rules import SuiteVerdict, Thresholds, agreement, draw_submissions, judge_suite
+from kimi_pipeline.testcases.rules import SuiteVerdict, Thresholds, agreement, judge_suite, judge_with_checker
 from kimi_pipeline.testcases.scope import (
     REPORTED,
     Judged,
+    checkers_of,
+    drawn_of,
     kept_problems,
+    need_checker,
     profile_rows,
     record_all,
     refused_branch,
     replace_rows,
     runs_of,
     sandbox_or_reason,
+    thresholds_of,
+    usable_cases,
 )
 from sandbox import Sandbox
 
 RULE = "validated_suites@1"
-
-
-def thresholds_of(context: Context) -> Thresholds:
-    chosen = context.profile.testcases
-    return Thresholds(chosen.submissions, chosen.agree, chosen.valid_cases, chosen.passing)
-
-
-def usable_cases(context: Context) -> dict[str, list[dict[str, Any]]]:
-    """The profile's usable cases by problem, in order."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in profile_rows(context, tables.TEST_CASES, "problem_id, case_number"):
-        if row["reason_code"] == Reason.GENERATED:
-            found.setdefault(row["problem_id"], []).append(row)
-    return found
-
-
-def drawn_of(problem: CodingProblem, thresholds: Thresholds, seed: int) -> list[Program]:
-    """The submissions that validate a problem: the same for all its cases."""
-    accepted = {one.submission_id: one for one in problem.of_kind(ACCEPTED)}
-    return [accepted[key] for key in draw_submissions(problem.problem_id, list(accepted), thresholds.submissions, seed)]
+READMITTED = "readmitted by a checker"
+"""The funnel's own row for problems that need a special judge: the report has none."""
+NOTHING = Program("python", "pass\n", f"{WRONG}: prints nothing")
 
 
 def validate(context: Context) -> Outcome:
     thresholds, seed = thresholds_of(context), context.profile.seed
     cases = usable_cases(context)
-    problems = [one for one in kept_problems(context) if len(cases.get(one.problem_id, ())) >= thresholds.valid_cases]
+    checkers = {name: row["checker_id"] for name, row in checkers_of(context).items()}
+    without = need_checker(context) - checkers.keys()
+    problems = [
+        one
+        for one in kept_problems(context)
+        if one.problem_id not in without and len(cases.get(one.problem_id, ())) >= thresholds.valid_cases
+    ]
     with sandbox_or_reason(context) as box:
         if isinstance(box, str):
             replace_rows(context, tables.VALIDATED_SUITES, [], "no sandbox")
@@ -72,8 +70,17 @@ def validate(context: Context) -> Outcome:
             for one in problems
             for program in drawn_of(one, thresholds, seed)
         ]
+        asked += [
+            Asked(one, program, inputs[one.problem_id], "known_wrong", stop_when_slow=True)
+            for one in problems
+            if one.problem_id in checkers
+            for program in (NOTHING, *one.of_kind(WRONG))
+        ]
         runs.run(asked)
-        suites = [suite_of(one, cases[one.problem_id], runs, box, thresholds, seed) for one in problems]
+        suites = [
+            suite_of(one, cases[one.problem_id], runs, box, thresholds, seed, checkers.get(one.problem_id))
+            for one in problems
+        ]
     known, known_cases, known_inputs = constructed(context)
     write_inputs(context, known_inputs)
     replace_rows(context, tables.VALIDATED_SUITES, [row for row, _, _ in suites] + known, "validated suites")
@@ -89,7 +96,10 @@ def validate(context: Context) -> Outcome:
     kept = [row for row, _, verdict in suites if verdict.verdict != REFUSE]
     return Outcome(
         data_version=digest(
-            [[row[name] for name in ("problem_id", "verdict", "reason_code", "setting")] for row, _, _ in suites]
+            [
+                [row[name] for name in ("problem_id", "verdict", "reason_code", "setting", "checker_id")]
+                for row, _, _ in suites
+            ]
             + [[row["problem_id"], row["input_digest"], row["expected"]] for row in known_cases]
         ),
         figures={
@@ -113,9 +123,15 @@ def validate(context: Context) -> Outcome:
 
 
 def suite_of(
-    problem: CodingProblem, cases: list[dict[str, Any]], runs: Runs, box: Sandbox, full: Thresholds, seed: int
+    problem: CodingProblem,
+    cases: list[dict[str, Any]],
+    runs: Runs,
+    box: Sandbox,
+    full: Thresholds,
+    seed: int,
+    checker_id: str | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]], SuiteVerdict]:
-    """The suite's row, its cases' rows and the verdict, from committed runs alone."""
+    """The suite's row, its cases' rows and the verdict, from committed runs alone (with a checker: as it judges them)."""
     drawn = drawn_of(problem, full, seed)
     thresholds = full.scaled(len(drawn))
     by_submission = runs.of(problem, drawn)
@@ -125,7 +141,12 @@ def suite_of(
         )
         for case in cases
     }
-    verdict = judge_suite(agreements, by_submission, thresholds, problem.float_tolerance)
+    if checker_id is None:
+        verdict = judge_suite(agreements, by_submission, thresholds, problem.float_tolerance)
+    else:
+        known_wrong = runs.of(problem, [NOTHING, *problem.of_kind(WRONG)])
+        nothing = known_wrong.pop(NOTHING.submission_id)
+        verdict = judge_with_checker(agreements, by_submission, known_wrong, nothing, thresholds)
     rows = []
     for case in cases:
         one = agreements[case["input_digest"]]
@@ -148,7 +169,7 @@ def suite_of(
         "problem_id": problem.problem_id,
         "verdict": verdict.verdict,
         "reason_code": str(verdict.reason),
-        "evidence": "",
+        "evidence": verdict.why,
         "generator_id": cases[0]["generator_id"] if cases else None,
         "setting": setting_of(problem, box),
         "drawn": [program.submission_id for program in drawn],
@@ -160,23 +181,28 @@ def suite_of(
         "limits": json.dumps(limits_of(problem).as_dict()),
         "image": box.backend.image,
         "inputs_checked": problem.validator is not None,
+        "checker_id": checker_id,
     }
     return row, rows, verdict
 
 
 def funnel_of(context: Context) -> dict[str, int]:
-    """The report's four steps, from the tables alone."""
+    """The report's four steps, from the tables alone; then, where checkers may readmit problems, how many they did."""
     problems = profile_rows(context, tables.CODING_PROBLEMS)
-    names = {row["problem_id"] for row in problems}
-    suites = [row for row in profile_rows(context, tables.VALIDATED_SUITES) if row["problem_id"] in names]
+    plain = {row["problem_id"] for row in problems if not special_judge.of(CodingProblem.from_row(row)).needed}
+    every = profile_rows(context, tables.VALIDATED_SUITES)
+    suites = [row for row in every if row["problem_id"] in plain]
     need = context.profile.testcases.valid_cases
     ours = (
         len(problems),
-        sum(row["reason_code"] != Reason.SPECIAL_JUDGE for row in problems),
+        len(plain),
         sum(row["valid_cases"] >= need for row in suites),
         sum(row["verdict"] != REFUSE for row in suites),
     )
-    return dict(zip(REPORTED, ours, strict=True))
+    funnel = dict(zip(REPORTED, ours, strict=True))
+    if context.profile.testcases.special_judge == "checker":
+        funnel[READMITTED] = sum(row["reason_code"] == Reason.READMITTED for row in every)
+    return funnel
 
 
 def _plot(context: Context, funnel: dict[str, int]) -> str:
@@ -203,13 +229,15 @@ VALIDATED_TEST_SUITES = Stage(
     description="Ten submissions run on every case; 7 must agree, 9 must pass them all [2.3.5]",
     group="testcases",
     compute=validate,
-    upstream=("coding_problems", "test_cases", "evaluation_problems"),
+    upstream=("coding_problems", "test_cases", "output_checkers", "evaluation_problems"),
     settings=_settings,
     code=(
         __name__,
         "kimi_pipeline.testcases.rules",
         "kimi_pipeline.rewards.outputs",
+        "kimi_pipeline.rewards.checker",
         "kimi_pipeline.testcases.execution",
+        "kimi_pipeline.testcases.checking",
         "kimi_pipeline.testcases.constructed",
         "kimi_pipeline.corpora.families.programs",
     ),

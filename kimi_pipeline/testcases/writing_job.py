@@ -1,18 +1,18 @@
-"""The job in which a model writes generators: `python -m kimi_pipeline.testcases.writing_job SPEC`.
+"""The job in which a model writes programs of one form: `python -m kimi_pipeline.testcases.writing_job SPEC`.
 
 Belongs here: rounds of asking, trying what was written, feeding errors back. Does not belong here: prompt and parser
-(`writing.py`), the rules of a whole suite.
+(`writing.py`), what is asked and tried (`forms.py`), the rules of a whole suite.
 
-Spec: `{"home", "profile", "run_id", "checkpoint": {"digest", "folder"}, "problems": [{"problem_id", "statement",
-"validator"}]}`. A program that reads well is tried on a few cases of each stratum in the sandbox; its flaw is told to the
-model in the next round.
+Spec: `{"home", "profile", "run_id", "form", "checkpoint": {"digest", "folder"}, "problems": [{"problem_id", "statement",
+...}]}`, with what the form needs of a problem. A program that reads well is tried on a few inputs in the sandbox; its flaw is
+told to the model in the next round.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,19 @@ from kimi_pipeline.jobs import Report, job_main
 from kimi_pipeline.profiles.profile import Profile
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.sandbox_door import open_sandbox
-from kimi_pipeline.testcases.generating import cyaron_folder, draw_inputs
-from kimi_pipeline.testcases.writing import PROMPT, Attempt, prompt, read_answer
+from kimi_pipeline.testcases.forms import FORMS
+from kimi_pipeline.testcases.generating import cyaron_folder
+from kimi_pipeline.testcases.writing import Asked, Attempt, Form, prompt, read_answer, tried
 from sandbox import Sandbox
 
-PURPOSE = "generator"
 TEMPERATURE = 0.7
-TRIED = {"small": 2, "random": 2, "extreme": 1, "adversarial": 1}
 
 Ask = Callable[[Sequence[SampleRequest]], Sequence[Completion]]
 
 
-def write_generators(
-    problems: Sequence[Mapping[str, Any]],
+def write_programs(
+    form: Form,
+    problems: Sequence[Asked],
     ask: Ask,
     box: Sandbox,
     *,
@@ -48,50 +48,38 @@ def write_generators(
     found: dict[str, list[Attempt]] = {one["problem_id"]: [] for one in problems}
     waiting = list(problems)
     for number in range(1, attempts + 1):
-        requests = [_request(one, found[one["problem_id"]], number, checkpoint, max_tokens, seed) for one in waiting]
+        requests = [
+            _request(form, one, found[one["problem_id"]], number, checkpoint, max_tokens, seed) for one in waiting
+        ]
         answers = {answer.request.problem_id: answer for answer in ask(requests)}
         for one in waiting:
             answer = answers[one["problem_id"]]
-            attempt = _read(answer, f"model:{checkpoint[:12]}", number)
-            if attempt.reason is Reason.GENERATOR_READY:
-                attempt = tried(box, attempt, one, seed)
-            found[one["problem_id"]].append(attempt)
-        waiting = [one for one in waiting if found[one["problem_id"]][-1].reason is not Reason.GENERATOR_READY]
-        say(f"attempt {number}: {len(problems) - len(waiting)} of {len(problems)} generators work")
+            attempt = _read(form, answer, f"model:{checkpoint[:12]}", number)
+            found[one["problem_id"]].append(tried(form, box, attempt, one, seed))
+        waiting = [one for one in waiting if found[one["problem_id"]][-1].reason is not form.ready]
+        say(f"attempt {number}: {len(problems) - len(waiting)} of {len(problems)} {form.name}s work")
         if not waiting:
             break
     return found
 
 
-def tried(box: Sandbox, attempt: Attempt, problem: Mapping[str, Any], seed: int) -> Attempt:
-    """The attempt, refused with the first flaw that a few of its inputs show."""
-    assert attempt.program is not None
-    cases = draw_inputs(
-        box, attempt.program, problem["validator"], problem_id=problem["problem_id"], seed=seed, counts=TRIED
-    )
-    flaw = next((one for one in cases if not one.usable and one.reason is not Reason.DUPLICATE_INPUT), None)
-    if flaw is None:
-        return attempt
-    return replace(attempt, reason=flaw.reason, detail=f"STRATUM {flaw.stratum!r}, NUMBER {flaw.number}: {flaw.detail}")
-
-
-def _read(answer: Completion, origin: str, number: int) -> Attempt:
+def _read(form: Form, answer: Completion, origin: str, number: int) -> Attempt:
     if answer.error:
         return Attempt(origin, number, None, Reason.NOT_A_PROGRAM, f"the model gave no answer: {answer.error}"[:300])
-    return read_answer(origin, number, answer.text)
+    return read_answer(form, origin, number, answer.text)
 
 
 def _request(
-    problem: Mapping[str, Any], before: Sequence[Attempt], number: int, checkpoint: str, max_tokens: int, seed: int
+    form: Form, problem: Asked, before: Sequence[Attempt], number: int, checkpoint: str, max_tokens: int, seed: int
 ) -> SampleRequest:
     last = before[-1] if before else None
     trouble = f"{last.reason.meaning}. {last.detail}" if last else ""
     return SampleRequest(
         problem_id=problem["problem_id"],
-        purpose=PURPOSE,
+        purpose=form.name,
         checkpoint=checkpoint,
-        template=PROMPT,
-        user_message=prompt(problem["statement"], last.program if last else None, trouble),
+        template=form.template,
+        user_message=prompt(form, problem, last.program if last else None, trouble),
         sampling=Sampling(TEMPERATURE, max_tokens),
         sample_index=number,
         run_seed=seed,
@@ -109,7 +97,8 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
             packages = stack.enter_context(cyaron_folder())
             section = profile.sandbox.model_copy(update={"packages": str(packages)})
             box = stack.enter_context(open_sandbox(section))
-            found = write_generators(
+            found = write_programs(
+                FORMS[spec["form"]],
                 spec["problems"],
                 lambda requests: list(carriers.serving(folder).generate(requests)),
                 box,

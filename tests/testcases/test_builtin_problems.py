@@ -11,6 +11,7 @@ from kimi_pipeline.corpora.coding_library import builtin_problems
 from kimi_pipeline.corpora.coding_problem import ACCEPTED, WEAK, WRONG
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.testcases import special_judge
+from kimi_pipeline.testcases.forms import CHECKER
 from kimi_pipeline.testcases.generating import check_generator
 from sandbox import Sandbox
 from tests.testcases.truth import GOOD, truths
@@ -46,6 +47,8 @@ def test_each_has_fourteen_different_right_programs_and_six_with_a_named_bug(pro
     assert problem.generator is not None and problem.validator is not None
     assert check_generator(problem.generator)[0] is Reason.GENERATOR_READY
     assert special_judge.detect(problem.statement).needed == (problem.planted == "special_judge")
+    assert (problem.checker is not None) == (problem.planted == "special_judge")
+    assert problem.checker is None or CHECKER.check(problem.checker)[0] is Reason.CHECKER_READY
 
 
 @pytest.mark.slow

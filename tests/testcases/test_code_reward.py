@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,38 @@ def test_the_same_program_again_is_not_run_again_and_one_without_a_program_never
     assert extract_code("```python\nprint(1)\n") is None  # cut in the middle of its program
 
 
+SEVERAL = Suite("p", CASES, checker="def check(given, output):\n    return sorted(given.strip()) == sorted(output)\n")
+
+
+@pytest.mark.parametrize(
+    ("program", "status", "reason"),
+    [
+        ("print(input())", Status.CORRECT, None),
+        ("print(input()[::-1])", Status.CORRECT, None),
+        ("s=input();print(s if s!='ab3' else 'ab')", Status.WRONG, "wrong_output: case 3 (random)"),
+        ("pass", Status.WRONG, "wrong_output: case 1 (random)"),
+        ("print('accepted')", Status.WRONG, "wrong_output: case 1 (random)"),
+        ("1 / 0", Status.WRONG, "wrong_exit: case 1 (random)"),
+    ],
+)
+def test_where_several_outputs_are_right_a_checker_says_which(
+    box: Sandbox, program: str, status: Status, reason: str | None
+) -> None:
+    (found,) = CodeReward({"p": SEVERAL}, box).score(REFERENCE, [response(program)])
+    assert (found.status, found.reason) == (status, reason)
+
+
+def test_a_checker_that_fails_accepts_nothing(box: Sandbox) -> None:
+    for checker in (
+        "def check(given, output):\n    return 1 // 0",
+        "print('accepted')",
+        "def check(given, output): pass",
+    ):
+        suite = Suite("p", CASES, checker=checker)
+        (found,) = CodeReward({"p": suite}, box).score(REFERENCE, [response("print(input())")])
+        assert (found.reward, found.reason) == (0.0, "checker_failed: case 1 (random)")
+
+
 class Broken:
     """A sandbox that fails so many times, then works."""
 
@@ -71,7 +104,7 @@ class Broken:
             yield Verdict(input_index=index, outcome=Outcome.OK, image="", stdout=b'[["ok", "1ba"]]')
 
 
-@pytest.mark.parametrize("suite", [TOGETHER, Suite("p", CASES)])
+@pytest.mark.parametrize("suite", [TOGETHER, Suite("p", CASES), SEVERAL])
 def test_a_failure_of_the_sandbox_is_no_verdict_and_is_not_remembered(suite: Suite) -> None:
     broken = Broken(1)
     reward = CodeReward({"p": suite}, broken)  # type: ignore[arg-type]
@@ -88,3 +121,18 @@ def test_each_problem_has_the_reward_of_its_kind(box: Sandbox) -> None:
     assert (program.reward, answer.reward) == (1.0, 1.0)
     (unknown,) = reward.score(Reference("q", "", "code"), [response("print(1)")])
     assert (unknown.status, unknown.reward, unknown.reason) == (Status.INFRASTRUCTURE_ERROR, None, NO_SUITE)
+
+
+def test_a_failure_of_the_sandbox_in_a_check_is_no_verdict_on_the_output(box: Sandbox) -> None:
+    class NoChecks:
+        """Runs programs, and fails on the program around a checker."""
+
+        def run(self, program: str, *rest: Any) -> Iterator[Verdict]:
+            return (Broken(1) if "run_checker" in program else box).run(program, *rest)
+
+    (found,) = CodeReward({"p": SEVERAL}, NoChecks()).score(REFERENCE, [response("print(input())")])  # type: ignore[arg-type]
+    assert (found.status, found.reward, found.reason) == (
+        Status.INFRASTRUCTURE_ERROR,
+        None,
+        "sandbox_error: no worker",
+    )

@@ -6,8 +6,8 @@ import pytest
 
 import sandbox
 from kimi_pipeline.reasons import Reason
+from kimi_pipeline.testcases.forms import usage
 from kimi_pipeline.testcases.generating import Case, check_generator, cyaron_folder, draw_inputs, shares
-from kimi_pipeline.testcases.writing import usage
 from sandbox import BackendUnavailable, Sandbox
 from tests.conftest import missing
 

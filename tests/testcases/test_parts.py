@@ -13,9 +13,10 @@ from kimi_pipeline.profiles.sections import Testcases
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.testcases import special_judge
 from kimi_pipeline.testcases.collecting import judge_problem
+from kimi_pipeline.testcases.forms import CHECKER, GENERATOR, usage
 from kimi_pipeline.testcases.mutants import draw_mutants, mutants_of
 from kimi_pipeline.testcases.subset import cheapest_killer_first, smallest_subset
-from kimi_pipeline.testcases.writing import prompt, read_answer, usage
+from kimi_pipeline.testcases.writing import prompt, read_answer
 
 SEVERAL_OUTPUTS = [
     "If there are multiple solutions, print any of them.",
@@ -73,6 +74,30 @@ def problem(**changes: object) -> CodingProblem:
 def test_a_problem_needs_its_submissions(accepted: int, settings: dict, reason: Reason) -> None:
     one = problem(programs=problem().programs[:accepted])
     assert judge_problem(one, Testcases(**settings)).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "setting", "reason"),
+    [
+        ({}, "refuse", Reason.SPECIAL_JUDGE),
+        ({}, "checker", Reason.NEEDS_CHECKER),
+        ({"programs": ()}, "checker", Reason.NO_SUBMISSIONS),
+        # a person who gives a checker says that one is needed, whatever the statement's words are
+        ({"statement": "Print a x (1 <= x <= 5).", "checker": "pass"}, "checker", Reason.NEEDS_CHECKER),
+        ({"statement": "Print a x (1 <= x <= 5).", "checker": "pass"}, "refuse", Reason.SPECIAL_JUDGE),
+        (
+            {"statement": "Print any valid x (1 <= x <= 5). This is an interactive problem."},
+            "checker",
+            Reason.SPECIAL_JUDGE,
+        ),
+    ],
+)
+def test_a_checker_may_readmit_what_needs_a_special_judge(changes: dict, setting: str, reason: Reason) -> None:
+    one = problem(**({"statement": "Print any valid pair x, y (1 <= x, y <= 5)."} | changes))
+    found = judge_problem(one, Testcases(special_judge=setting))  # type: ignore[arg-type]
+    assert found.reason is reason
+    if reason is Reason.NEEDS_CHECKER:
+        assert found.evidence["rule"].startswith("special_judge@1:") and found.evidence["at"]
 
 
 def test_weak_and_wrong_programs_and_repeated_ones_do_not_count_as_submissions() -> None:
@@ -151,6 +176,27 @@ def test_the_subset_rejects_what_all_cases_reject_where_there_is_room(kills: dic
     assert sorted(cheapest_killer_first(kills, {})) == sorted(kills)
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("```python\ndef check(given, output):\n    return True\n```", Reason.CHECKER_READY),
+        ("def check(given, output):\n    return True", Reason.CHECKER_READY),
+        ("import random\ndef check(given, output):\n    return random.random() < 1", Reason.FORBIDDEN_IMPORT),
+        ("A checker reads the output.", Reason.NOT_A_PROGRAM),
+    ],
+)
+def test_a_checker_is_read_from_an_answer(answer: str, reason: Reason) -> None:
+    assert read_answer(CHECKER, "model:x", 1, answer).reason is reason
+
+
+def test_the_prompt_of_a_checker_shows_short_inputs_with_a_right_output() -> None:
+    examples = [{"input": f"{k} " * k + "\n", "outputs": [f"right {k}", "another"]} for k in (300, 3, 2, 1)]
+    text = prompt(CHECKER, {"statement": "Print any x.", "examples": examples}, "pass", "it refused a right output")
+    for part in ("check(given, output)", "Print any x.", "right 1", "right 2", "it refused a right output"):
+        assert part in text
+    assert "another" not in text and "right 3" not in text
+
+
 GOOD = "from cyaron import *\nprint(randint(1, 5))"
 
 
@@ -169,7 +215,7 @@ GOOD = "from cyaron import *\nprint(randint(1, 5))"
     ],
 )
 def test_a_generator_is_read_from_answers_of_every_quality(answer: str, reason: Reason, holds: str | None) -> None:
-    attempt = read_answer("model:x", 1, answer)
+    attempt = read_answer(GENERATOR, "model:x", 1, answer)
     assert attempt.reason is reason
     assert attempt.response == answer
     assert (holds is None) == (attempt.program is None)
@@ -177,7 +223,7 @@ def test_a_generator_is_read_from_answers_of_every_quality(answer: str, reason: 
 
 
 def test_the_prompt_holds_the_usage_statement_the_problem_and_the_last_error() -> None:
-    text = prompt("Print x (1 <= x <= 5).", "print(9)", "the validator refuses the input")
+    text = prompt(GENERATOR, {"statement": "Print x (1 <= x <= 5)."}, "print(9)", "the validator refuses the input")
     for part in (usage().strip(), "Print x (1 <= x <= 5).", "print(9)", "the validator refuses the input", "STRATUM"):
         assert part in text
-    assert "Your last attempt" not in prompt("Print x.")
+    assert "Your last attempt" not in prompt(GENERATOR, {"statement": "Print x."})

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.rewards.outputs import comparison, normalise
-from kimi_pipeline.testcases.rules import Run, Thresholds, agreement, draw_submissions, judge_suite, passes_all
+from kimi_pipeline.testcases.rules import (
+    Run,
+    Thresholds,
+    agreement,
+    draw_submissions,
+    judge_suite,
+    judge_with_checker,
+    passes_all,
+)
 
 REPORT = Thresholds()
 
@@ -166,3 +174,80 @@ def test_the_order_of_runs_changes_nothing(outputs: list[str], agree: int, shuff
     assert agreement(runs, agree) == before
     if before.valid:
         assert before.agreeing >= agree and outputs.count(before.expected) == before.agreeing
+
+
+YES, NO, BROKEN = Run("ok", "accepted"), Run("refused", None, "no"), Run("checker_failed", None, "ValueError: x")
+CRASH = Run("wrong_exit", None)
+CASES = [f"c{k}" for k in range(50)]
+
+
+def everywhere(run: Run, but: dict[str, Run] | None = None) -> dict[str, Run]:
+    return dict.fromkeys(CASES, run) | (but or {})
+
+
+def checked(
+    drawn: list[dict[str, Run]], wrong: list[dict[str, Run]], nothing: dict[str, Run] | None = None
+) -> tuple[str, Reason, str]:
+    """Ten drawn submissions: those of `drawn`, the others accepted everywhere."""
+    runs = {f"s{k}": drawn[k] if k < len(drawn) else everywhere(YES) for k in range(10)}
+    agreements = {case: agreement([own[case] for own in runs.values()], REPORT.agree) for case in CASES}
+    known_wrong = {f"w{k}": own for k, own in enumerate(wrong)}
+    found = judge_with_checker(agreements, runs, known_wrong, everywhere(NO) if nothing is None else nothing, REPORT)
+    return found.verdict, found.reason, found.why
+
+
+def test_a_checker_that_accepts_truths_and_rejects_wrong_outputs_readmits() -> None:
+    # wrong on one case of fifty is enough to be rejected; a checker's crash rejects as well
+    assert checked([], [everywhere(YES, {"c7": NO})]) == (KEEP, Reason.READMITTED, "")
+    assert checked([], [everywhere(YES, {"c7": BROKEN})]) == (KEEP, Reason.READMITTED, "")
+    # one of ten truths refused on one case: nine of ten pass, as the report allows
+    assert checked([everywhere(YES, {"c0": NO})], [everywhere(NO)])[1] is Reason.READMITTED
+
+
+def test_a_checker_that_refuses_truths_is_too_strict() -> None:
+    # two of ten refused on one case each: eight pass them all
+    two = [everywhere(YES, {"c0": NO}), everywhere(YES, {"c1": NO})]
+    assert checked(two, [everywhere(NO)]) == (REFUSE, Reason.CHECKER_TOO_STRICT, "no")
+    # four of ten refused on eleven cases: 39 valid ones
+    eleven = everywhere(YES, {f"c{k}": NO for k in range(11)})
+    assert checked([eleven] * 4, [everywhere(NO)])[1] is Reason.CHECKER_TOO_STRICT
+    # on ten of them: 40 valid ones, which all ten pass
+    assert checked([everywhere(YES, {f"c{k}": NO for k in range(10)})] * 4, [everywhere(NO)])[1] is Reason.READMITTED
+
+
+def test_a_checker_that_mostly_fails_on_truths_has_failed() -> None:
+    broken = everywhere(YES, {"c0": BROKEN})
+    assert checked([broken, broken], [everywhere(NO)]) == (REFUSE, Reason.CHECKER_FAILED, "ValueError: x")
+    assert checked([broken, everywhere(YES, {"c1": NO})], [everywhere(NO)])[1] is Reason.CHECKER_TOO_STRICT  # one each
+
+
+def test_submissions_that_fail_themselves_are_no_fault_of_the_checker() -> None:
+    # four crash everywhere: even a checker that accepts everything would have six of the seven that it needs
+    assert checked([everywhere(CRASH)] * 4, [everywhere(NO)])[1] is Reason.SUBMISSIONS_FAIL
+    # one crashes, one is refused: without the refusal nine would pass
+    assert checked([everywhere(CRASH), everywhere(NO)], [everywhere(NO)])[1] is Reason.CHECKER_TOO_STRICT
+
+
+def test_a_checker_that_accepts_what_is_known_to_be_wrong_is_too_lax() -> None:
+    assert checked([], [everywhere(NO), everywhere(YES)]) == (
+        REFUSE,
+        Reason.CHECKER_TOO_LAX,
+        "it accepts all outputs of w1",
+    )
+    empty = everywhere(NO, {"c3": YES})
+    assert checked([], [everywhere(NO)], empty) == (REFUSE, Reason.CHECKER_TOO_LAX, "it accepts an empty output")
+    # accepted where too few truths were: not a valid case, so it says nothing
+    unsure = [everywhere(YES, {"c3": NO})] * 4
+    assert checked(unsure, [everywhere(NO)], empty)[1] is Reason.READMITTED
+
+
+@pytest.mark.parametrize("wrong", [[], [everywhere(CRASH)], [{}]])
+def test_a_checker_that_refused_no_wrong_output_is_unproven(wrong: list[dict[str, Run]]) -> None:
+    assert checked([], wrong) == (REFUSE, Reason.CHECKER_UNPROVEN, "")
+
+
+def test_a_case_says_whether_submissions_failed_or_were_refused() -> None:
+    assert agreement([YES] * 6 + [NO] * 4, 7).reason is Reason.CHECKER_TOO_STRICT
+    assert agreement([NO] * 10, 7).reason is Reason.CHECKER_TOO_STRICT
+    assert agreement([YES] * 6 + [CRASH] * 4, 7).reason is Reason.SUBMISSIONS_FAIL
+    assert agreement([YES] * 7 + [NO] * 3, 7) == agreement([YES] * 7 + [CRASH] * 3, 7)

@@ -16,6 +16,7 @@ from kimi_pipeline.rewards.contract import Reference, Response, Status
 from kimi_pipeline.rewards.serving import load_suites
 from kimi_pipeline.stages import Context, Outcome, run_stage
 from kimi_pipeline.testcases.cases import TEST_CASES
+from kimi_pipeline.testcases.checkers import OUTPUT_CHECKERS
 from kimi_pipeline.testcases.collecting import CODING_PROBLEMS
 from kimi_pipeline.testcases.generators import TEST_CASE_GENERATORS
 from kimi_pipeline.testcases.power import SUITE_STRENGTH
@@ -24,7 +25,14 @@ from sandbox import Sandbox
 
 BRANCH = {
     stage.name: stage
-    for stage in (CODING_PROBLEMS, TEST_CASE_GENERATORS, TEST_CASES, VALIDATED_TEST_SUITES, SUITE_STRENGTH)
+    for stage in (
+        CODING_PROBLEMS,
+        TEST_CASE_GENERATORS,
+        TEST_CASES,
+        OUTPUT_CHECKERS,
+        VALIDATED_TEST_SUITES,
+        SUITE_STRENGTH,
+    )
 }
 ALL = STAGES | BRANCH
 RUNNING = ("test_cases", "validated_test_suites", "suite_strength")

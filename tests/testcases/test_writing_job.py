@@ -14,7 +14,8 @@ from kimi_pipeline.corpora.coding_library import builtin_problems, read_folder
 from kimi_pipeline.home import Home
 from kimi_pipeline.inference.request import Completion, SampleRequest
 from kimi_pipeline.reasons import Reason
-from kimi_pipeline.testcases.writing_job import write_generators
+from kimi_pipeline.testcases.forms import CHECKER, GENERATOR
+from kimi_pipeline.testcases.writing_job import write_programs
 from sandbox import Sandbox
 from tests.conftest import SHARED, require
 
@@ -46,7 +47,7 @@ def test_errors_are_fed_back_and_every_attempt_that_fails_has_its_reason(box: Sa
         asked.extend(requests)
         return [answered(one, RECORDED[one.problem_id][one.sample_index - 1]) for one in requests]
 
-    found = write_generators(problems, ask, box, checkpoint="recorded", attempts=2, max_tokens=9, seed=0)
+    found = write_programs(GENERATOR, problems, ask, box, checkpoint="recorded", attempts=2, max_tokens=9, seed=0)
     assert {name: [one.reason for one in attempts] for name, attempts in found.items()} == {
         "learns from its errors": [Reason.BREAKS_CONSTRAINTS, Reason.GENERATOR_READY],
         "prints nothing": [Reason.EMPTY_INPUT] * 2,
@@ -56,6 +57,45 @@ def test_errors_are_fed_back_and_every_attempt_that_fails_has_its_reason(box: Sa
     first, *_, second = [one.user_message for one in asked if one.problem_id == "learns from its errors"]
     assert "Your last attempt" not in first
     assert "print(0)" in second and Reason.BREAKS_CONSTRAINTS.meaning in second and "line 1" in second
+
+
+RIGHT = "def check(given, output):\n    return given.split()[0] == output.strip('+')"
+WRITTEN = {
+    "learns from its errors": [
+        "Every output is fine.",
+        "```python\ndef check(given, output):\n    return True\n```",
+        "```python\ndef check(given, output):\n    return given == output\n```",
+        f"```python\n{RIGHT}\n```",
+    ],
+    "crashes": ["```python\ndef check(given, output):\n    return int(output[9])\n```"] * 4,
+}
+
+
+def test_a_checker_is_tried_on_what_submissions_print_and_its_flaw_is_fed_back(box: Sandbox) -> None:
+    examples = [{"input": f"{n} 0\n", "outputs": [f"{n}", f"+{n}", f"{n}", "another"]} for n in (7, 8)]
+    problems = [
+        {"problem_id": name, "statement": "Print any form of n.", "agree": 3, "examples": examples} for name in WRITTEN
+    ]
+    asked: list[SampleRequest] = []
+
+    def ask(requests: Sequence[SampleRequest]) -> list[Completion]:
+        asked.extend(requests)
+        return [answered(one, WRITTEN[one.problem_id][one.sample_index - 1]) for one in requests]
+
+    found = write_programs(CHECKER, problems, ask, box, checkpoint="recorded", attempts=4, max_tokens=9, seed=0)
+    assert {name: [one.reason for one in attempts] for name, attempts in found.items()} == {
+        "learns from its errors": [
+            Reason.NOT_A_PROGRAM,
+            Reason.CHECKER_TOO_LAX,
+            Reason.CHECKER_TOO_STRICT,
+            Reason.CHECKER_READY,
+        ],
+        "crashes": [Reason.CHECKER_FAILED] * 4,
+    }
+    assert "check('7 0\\n', '7'): IndexError" in found["crashes"][0].detail
+    mine = [one.user_message for one in asked if one.problem_id == "learns from its errors"]
+    assert "check('7 0\\n', ''): accepted" in mine[2] and "check('7 0\\n', '7'): refused" in mine[3]
+    assert {one.purpose for one in asked} == {"checker"}
 
 
 def test_the_problems_that_are_measured_bring_no_generator(tmp_path: Path) -> None:
