@@ -20,6 +20,7 @@ from kimi_pipeline.testcases.scope import (
     COMMIT_SECONDS,
     drawn_of,
     kept_problems,
+    model_writes,
     need_checker,
     record_all,
     refused_branch,
@@ -56,7 +57,7 @@ def find_checkers(context: Context) -> Outcome:
                 spec = asked[one.problem_id]
                 attempts[one.problem_id] = [tried(CHECKER, box, each, spec, context.profile.seed) for each in own]
     lacking = [name for name, own in attempts.items() if not own]
-    if lacking and context.profile.testcases.writer == "model":
+    if lacking and model_writes(context.profile):
         from kimi_pipeline.testcases.asking import written
 
         attempts |= written(context, CHECKER, [asked[name] for name in lacking])
@@ -138,4 +139,5 @@ OUTPUT_CHECKERS = Stage(
     ),
     tables=(tables.OUTPUT_CHECKERS, tables.SUBMISSION_RUNS),
     kinds=("python", "docker", "deltalake"),
+    asks_model=lambda profile: model_writes(profile) and profile.testcases.special_judge == "checker",
 )

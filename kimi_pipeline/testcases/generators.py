@@ -9,7 +9,7 @@ from __future__ import annotations
 from kimi_pipeline import tables
 from kimi_pipeline.stages import Context, Outcome, Stage
 from kimi_pipeline.testcases.forms import GENERATOR
-from kimi_pipeline.testcases.scope import kept_problems, record_all, replace_rows, writer_settings
+from kimi_pipeline.testcases.scope import kept_problems, model_writes, record_all, replace_rows, writer_settings
 from kimi_pipeline.testcases.writing import SUPPLIED, attempt_row, judge_attempts, supplied
 
 RULE = "test_case_generators@1"
@@ -19,7 +19,7 @@ def find_generators(context: Context) -> Outcome:
     problems = kept_problems(context)
     attempts = {one.problem_id: supplied(GENERATOR, one.generator) for one in problems}
     lacking = [one for one in problems if not attempts[one.problem_id]]
-    if lacking and context.profile.testcases.writer == "model":
+    if lacking and model_writes(context.profile):
         from kimi_pipeline.testcases.asking import written
 
         asked = [
@@ -61,4 +61,5 @@ TEST_CASE_GENERATORS = Stage(
     ),
     tables=(tables.TEST_CASE_GENERATORS,),
     kinds=("python", "deltalake"),
+    asks_model=model_writes,
 )

@@ -17,6 +17,7 @@ from kimi_pipeline import tables
 from kimi_pipeline.corpora.coding_problem import ACCEPTED, CodingProblem, Program
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.ledger import KEEP, REFUSE, Decision, record
+from kimi_pipeline.profiles import Profile
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.sandbox_door import open_sandbox
 from kimi_pipeline.stages import Context, Outcome
@@ -91,10 +92,15 @@ def drawn_of(problem: CodingProblem, thresholds: Thresholds, seed: int) -> list[
     return [accepted[key] for key in draw_submissions(problem.problem_id, list(accepted), thresholds.submissions, seed)]
 
 
+def model_writes(profile: Profile) -> bool:
+    """Whether a model writes the programs that problems lack."""
+    return profile.testcases.writer == "model"
+
+
 def writer_settings(context: Context) -> dict[str, Any]:
     """What the programs depend on that a model writes where they are missing."""
     chosen = context.profile.testcases
-    if chosen.writer == "none":
+    if not model_writes(context.profile):
         return {"writer": "none"}
     inference = context.profile.inference
     return {

@@ -43,15 +43,20 @@ def test_graph_has_what_the_stages_say(home: Home) -> None:
     assert {WHOLE, "materialise_corpus", "materialise_rl_checkpoint"} <= jobs
 
 
-def test_a_stage_that_asks_a_model_under_this_profile_waits_for_the_pool_of_models() -> None:
-    off = load_profile("smoke")
-    tagged = load_profile("smoke", {"curation.model_tags": "all"})
-    estimated = load_profile("smoke", {"curation.min_steps": 3, "curation.steps_by": "model"})
-    held = {
-        name: [pool(STAGES[name], one) for one in (off, tagged, estimated)]
-        for name in ("problem_tags", "rich_reasoning")
-    }
-    assert held == {"problem_tags": [None, "gpu", None], "rich_reasoning": [None, None, "gpu"]}
+@pytest.mark.parametrize(
+    ("stage", "without", "changes"),
+    [
+        ("problem_tags", None, {"curation.model_tags": "all"}),
+        ("rich_reasoning", None, {"curation.min_steps": 3, "curation.steps_by": "model"}),
+        ("test_case_generators", None, {"testcases.writer": "model"}),
+        ("output_checkers", "sandbox", {"testcases.writer": "model", "testcases.special_judge": "checker"}),
+    ],
+)
+def test_a_stage_that_asks_a_model_under_a_profile_waits_for_the_pool_of_models(
+    stage: str, without: str | None, changes: dict[str, object]
+) -> None:
+    assert pool(STAGES[stage], load_profile("smoke")) == without
+    assert pool(STAGES[stage], load_profile("smoke", changes)) == "gpu"
 
 
 def test_a_materialisation_shows_figures_rows_preview_plot_and_links(materialise: Materialise) -> None:
