@@ -85,7 +85,8 @@ def guess_again(context: Context, target: Target, bounds: Bounds) -> dict[str, A
     whole = {row["problem_id"] for row in rows if row["hit_at"] or row["attempts"] == curation.guesses}
     whole |= _asked_out(context, key)  # with a guess among them that has no verdict for good
     done = [one for one in stale if one.problem_id in whole]
-    made = [row for row in rows if row["problem_id"] in {one.problem_id for one in done}]
+    finished = {one.problem_id for one in done}
+    made = [row for row in rows if row["problem_id"] in finished]
     reason = f"guesses of {target.checkpoint} made again"
     context.lake.upsert(tables.GUESSABILITY, made, run_id=context.run_id, reason=reason)
     put_in_force(context, base, target, done, template)
