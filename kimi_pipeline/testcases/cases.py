@@ -16,7 +16,7 @@ from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.sandbox_door import runs_in
 from kimi_pipeline.stages import Context, Outcome, Stage
-from kimi_pipeline.testcases.generating import Case, cyaron_folder, draw_inputs, recipe, shares
+from kimi_pipeline.testcases.generating import Case, Drawn, cyaron_folder, draw_each, recipe, shares
 from kimi_pipeline.testcases.scope import (
     Judged,
     kept_problems,
@@ -71,19 +71,13 @@ def make_cases(context: Context) -> Outcome:
         with cyaron_folder() as folder, sandbox_or_reason(context, folder) as box:
             if isinstance(box, str):
                 return refused_branch(context, "test_cases", RULE, problems, box)
-            for one in missing:
-                generator = generators[one.problem_id]
-                cases = draw_inputs(
-                    box,
-                    generator["program"],
-                    one.validator,
-                    problem_id=one.problem_id,
-                    seed=context.profile.seed,
-                    counts=counts,
-                )
-                rows = case_rows(one.problem_id, generator["generator_id"], wanted[one.problem_id], cases)
-                replace_rows(context, tables.TEST_CASES, rows, "test cases", one.problem_id)
-                stored[one.problem_id] = rows
+            asked = [Drawn(one.problem_id, generators[one.problem_id]["program"], one.validator) for one in missing]
+            parallel = context.profile.sandbox.pool_size
+            for drawn, cases in draw_each(box, asked, seed=context.profile.seed, counts=counts, parallel=parallel):
+                name = drawn.problem_id
+                rows = case_rows(name, generators[name]["generator_id"], wanted[name], cases)
+                replace_rows(context, tables.TEST_CASES, rows, "test cases", name)
+                stored[name] = rows
     need = settings.valid_cases
     judged = [judge_cases(one, [row["reason_code"] for row in stored[one.problem_id]], need) for one in problems]
     refused = record_all(context, "test_cases", RULE, judged, {"cases": counts, "valid_cases": need})

@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -145,6 +146,30 @@ def recipe() -> str:
 @cache
 def _inside(name: str) -> str:
     return (Path(__file__).parent / "inside" / f"{name}.py").read_text()
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Whose inputs are drawn, by which generator, checked by which validator (None: by none)."""
+
+    problem_id: str
+    generator: str
+    validator: str | None
+
+
+def draw_each(
+    box: Sandbox, asked: Sequence[Drawn], *, seed: int, counts: dict[str, int], parallel: int
+) -> Iterator[tuple[Drawn, list[Case]]]:
+    """The cases of several problems, `parallel` of them at a time, in the order asked. Raises as `draw_inputs`."""
+
+    def draw(one: Drawn) -> list[Case]:
+        return draw_inputs(box, one.generator, one.validator, problem_id=one.problem_id, seed=seed, counts=counts)
+
+    with ThreadPoolExecutor(parallel, thread_name_prefix="generators") as pool:
+        try:
+            yield from zip(asked, pool.map(draw, asked), strict=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def draw_inputs(

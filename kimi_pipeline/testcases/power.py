@@ -24,7 +24,7 @@ from kimi_pipeline.sandbox_door import runs_in
 from kimi_pipeline.stages import Context, Outcome, Stage
 from kimi_pipeline.testcases.cases import generator_of
 from kimi_pipeline.testcases.execution import Asked, Runs
-from kimi_pipeline.testcases.generating import cyaron_folder, draw_inputs, shares
+from kimi_pipeline.testcases.generating import Drawn, cyaron_folder, draw_each, shares
 from kimi_pipeline.testcases.mutants import Mutant, draw_mutants
 from kimi_pipeline.testcases.rules import Run
 from kimi_pipeline.testcases.scope import (
@@ -159,9 +159,7 @@ def _tell_survivors_apart(context: Context, suites: Sequence[Measured], runs: Ru
             surviving.append((suite, alive))
     if not surviving:
         return
-    with cyaron_folder() as folder, sandbox_or_reason(context, folder) as box:
-        assert isinstance(box, Sandbox), "the sandbox has just worked"
-        further = {suite.problem.problem_id: _further(context, box, suite) for suite, _ in surviving}
+    further = _further(context, [suite.problem for suite, _ in surviving])
     asked = []
     for suite, alive in surviving:
         inputs = further[suite.problem.problem_id]
@@ -181,17 +179,20 @@ def _tell_survivors_apart(context: Context, suites: Sequence[Measured], runs: Ru
             suite.fates[one.program.submission_id] = SURVIVED if told_apart else EQUIVALENT
 
 
-def _further(context: Context, box: Sandbox, suite: Measured) -> dict[str, bytes]:
-    generator = generator_of(context)[suite.problem.problem_id]
-    cases = draw_inputs(
-        box,
-        generator["program"],
-        suite.problem.validator,
-        problem_id=suite.problem.problem_id,
-        seed=context.profile.seed + FURTHER_SEED,
-        counts=shares(context.profile.testcases.further_inputs),
-    )
-    return {digest(case.data): case.data for case in cases if case.usable and case.data is not None}
+def _further(context: Context, problems: Sequence[CodingProblem]) -> dict[str, dict[str, bytes]]:
+    """Inputs that no suite has seen, by problem and digest."""
+    chosen, generators = context.profile.testcases, generator_of(context)
+    asked = [Drawn(one.problem_id, generators[one.problem_id]["program"], one.validator) for one in problems]
+    found: dict[str, dict[str, bytes]] = {}
+    with cyaron_folder() as folder, sandbox_or_reason(context, folder) as box:
+        assert isinstance(box, Sandbox), "the sandbox has just worked"
+        counts, seed = shares(chosen.further_inputs), context.profile.seed + FURTHER_SEED
+        drawn = draw_each(box, asked, seed=seed, counts=counts, parallel=context.profile.sandbox.pool_size)
+        for number, (one, cases) in enumerate(drawn, 1):
+            inputs = [case.data for case in cases if case.usable and case.data is not None]
+            found[one.problem_id] = {digest(data): data for data in inputs}
+            context.say(f"  {len(inputs)} further inputs for problem {number} of {len(asked)} with surviving mutants")
+    return found
 
 
 def _row(context: Context, suite: Measured, runs: Runs) -> dict[str, Any]:
