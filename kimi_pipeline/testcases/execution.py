@@ -129,17 +129,17 @@ class Runs:
         )
         problems = sorted({one.problem.problem_id for one in asked})
         rows = self._lake.rows(query, [settings, problems])
-        known = {(row["problem_id"], row["submission_id"], row["input_digest"], row["setting"]) for row in rows}
-        slow = {
-            (row["problem_id"], row["submission_id"], row["setting"])
-            for row in rows
-            if row["outcome"] == Outcome.TIME_LIMIT
-        }
+        known = {(row["problem_id"], row["submission_id"], row["setting"], row["input_digest"]) for row in rows}
+        slow: dict[tuple[str, str, str], set[str]] = {}  # the inputs that a program was too slow on
+        for row in rows:
+            if row["outcome"] == Outcome.TIME_LIMIT:
+                key = (row["problem_id"], row["submission_id"], row["setting"])
+                slow.setdefault(key, set()).add(row["input_digest"])
         for one in asked:
-            key = (one.problem.problem_id, one.program.submission_id)
-            if one.stop_when_slow and (*key, self._setting(one)) in slow:
-                continue
-            left = {name: data for name, data in one.inputs.items() if (*key, name, self._setting(one)) not in known}
+            key = (one.problem.problem_id, one.program.submission_id, self._setting(one))
+            if one.stop_when_slow and slow.get(key, set()) & one.inputs.keys():
+                continue  # other inputs, of a suite that has changed since, say nothing of these
+            left = {name: data for name, data in one.inputs.items() if (*key, name) not in known}
             if left:
                 yield Asked(one.problem, one.program, left, one.purpose, one.stop_when_slow)
 

@@ -90,3 +90,8 @@ def test_what_programs_come_to_is_stored_and_a_slow_one_is_asked_once(tmp_path: 
     before = lake.version(tables.SUBMISSION_RUNS)
     runs.run(bad)
     assert lake.version(tables.SUBMISSION_RUNS) == before
+    # Another suite's inputs: that it was slow on those of the first says nothing of these.
+    other = dict(list(INPUTS.items())[3:5])
+    runs.run([Asked(PROBLEM, PROGRAMS[3], other, "strength", stop_when_slow=True)])
+    (slow,) = runs.of(PROBLEM, PROGRAMS[3:4]).values()
+    assert len(slow) == 2 and len(slow.keys() & other.keys()) == 1
