@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,8 @@ from kimi_pipeline.errors import UserError
 
 MANIFEST = "kimi_manifest.json"
 STAGES = ("base", "sft", "long_cot", "rl", "merge", "shortest", "dpo", "long2short_rl", "classic_rm", "cot_rm")
+JUDGES = ("classic_rm", "cot_rm")  # of them, those that judge answers and give none
+REGISTERED_AT = "registered_at"  # in a manifest, beside what the checkpoint is
 WEIGHTS = (".safetensors", ".json", ".txt", ".model", ".jinja")
 
 
@@ -92,6 +95,7 @@ def read_checkpoint(entry: Path) -> Checkpoint:
     except FileNotFoundError:
         raise UserError(f"no checkpoint at {entry}: materialise its asset first") from None
     values["folder"] = Path(values["folder"])
+    values.pop(REGISTERED_AT, None)
     return Checkpoint(**values)
 
 
@@ -109,11 +113,14 @@ def all_checkpoints(root: Path) -> list[Checkpoint]:
 
 
 def made_at(root: Path, checkpoint: Checkpoint) -> float:
-    """When a checkpoint was registered under `root`: its manifest's time, in seconds since the epoch."""
-    return (root / f"{checkpoint.stage}-{checkpoint.digest[:12]}" / MANIFEST).stat().st_mtime
+    """When a checkpoint was registered under `root`, in seconds since the epoch: as its manifest says, which a copied folder
+    keeps; the file's own time where an older release wrote it."""
+    manifest = root / f"{checkpoint.stage}-{checkpoint.digest[:12]}" / MANIFEST
+    return float(json.loads(manifest.read_text()).get(REGISTERED_AT) or manifest.stat().st_mtime)
 
 
 def _write_manifest(entry: Path, checkpoint: Checkpoint) -> None:
     scratch = entry / f".{MANIFEST}"
-    scratch.write_text(json.dumps(checkpoint.manifest(), indent=2, sort_keys=True, default=str))
+    values = checkpoint.manifest() | {REGISTERED_AT: time.time()}
+    scratch.write_text(json.dumps(values, indent=2, sort_keys=True, default=str))
     os.replace(scratch, entry / MANIFEST)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kimi_pipeline.checkpoints import Checkpoint, all_checkpoints, made_at
+from kimi_pipeline.checkpoints import JUDGES, Checkpoint, all_checkpoints, made_at
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.drawing import endpoint_checkpoint
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.stages import Context
 
 NEWEST = "newest"
-UNABLE = ("base",)  # stages of checkpoints that have not learned to answer
+UNABLE = ("base", *JUDGES)  # stages of checkpoints that have not learned to answer problems
 
 
 @dataclass(frozen=True)
