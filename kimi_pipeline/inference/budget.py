@@ -34,6 +34,11 @@ class TokenBudget:
             self._reserved += tokens
             return True
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something is reserved that may give back a part."""
+        return self._reserved > 0
+
     def pay(self, reserved: int, used: int) -> None:
         """End a reservation: `used` tokens were paid for."""
         with self._lock:
@@ -44,7 +49,8 @@ class TokenBudget:
 class Bounds:
     """What ends a drawing before it is done: a token budget, a time (with its zone), a file that appears.
 
-    Nothing is begun past any of them; what is under way is finished. `stopped_by` says which one said no first.
+    Nothing is begun past any of them; what is under way is finished. `stopped_by` says which one said no first. A budget that
+    is merely reserved by what is under way has not: an engine takes many requests ahead, and answers are mostly short.
     """
 
     def __init__(
@@ -63,17 +69,17 @@ class Bounds:
         self._asked = False
 
     def admit(self, tokens: int) -> bool:
-        """Whether a request of at most so many tokens may begin; where it may, its tokens are reserved."""
+        """Whether a request of at most so many tokens may begin now; where it may, its tokens are reserved."""
         if not self.stopped_by:
             now = self._clock()
             if self.until is not None and now >= self.until.timestamp():
                 self.stopped_by = DEADLINE
             elif self._is_asked(now):
                 self.stopped_by = ASKED_TO_STOP
-            elif not self.tokens.reserve(tokens):
-                self.stopped_by = BUDGET
-            else:
+            elif self.tokens.reserve(tokens):
                 return True
+            elif not self.tokens.is_under_way:
+                self.stopped_by = BUDGET
         return False
 
     def _is_asked(self, now: float) -> bool:

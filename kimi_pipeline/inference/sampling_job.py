@@ -122,7 +122,8 @@ class Drawing:
 
     def run(self, carrier: Callable[[], Carrier], plans: Sequence[Plan]) -> None:
         """Ask for rounds until no plan of a checkpoint misses a sample, or a bound allows no more; an engine
-        starts only where there is something to ask."""
+        starts only where there is something to ask. What a round had no budget left for in its turn comes in the next one,
+        which spends what short answers gave back."""
         while True:
             owners: dict[str, tuple[SampleRequest, Plan]] = {}
             requests = self._admitted(((request, plan) for plan in plans for request in plan.next_round()), owners)

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.stages import Context, Outcome, Stage, run_stage
 from kimi_pipeline.training import stages as training_stages
 
+AHEAD = 256
 Script = Callable[[dict[str, Any], str, random.Random], str]
 
 
 class ScriptedCarrier:
-    """Answers by `plays.script(problem row, purpose, rng)`; counts what it was asked."""
+    """Answers by `plays.script(problem row, purpose, rng)`; counts what it was asked. Like an engine it takes requests ahead
+    of its answers."""
 
     name = "scripted"
 
@@ -32,10 +35,12 @@ class ScriptedCarrier:
         self.rows, self.plays, self.asked = rows, plays, 0
 
     def generate(self, requests: Iterable[SampleRequest]) -> Iterator[Completion]:
-        for request in requests:
-            self.asked += 1
-            text = self.plays.script(self.rows[request.problem_id], request.purpose, random.Random(request.seed))
-            yield Completion(request, text, "stop", prompt_tokens=10, completion_tokens=max(1, len(text) // 4))
+        waiting = iter(requests)
+        while ahead := list(islice(waiting, AHEAD)):
+            for request in ahead:
+                self.asked += 1
+                text = self.plays.script(self.rows[request.problem_id], request.purpose, random.Random(request.seed))
+                yield Completion(request, text, "stop", prompt_tokens=10, completion_tokens=max(1, len(text) // 4))
 
     def close(self) -> None: ...
 
