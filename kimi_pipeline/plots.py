@@ -6,11 +6,13 @@ Belongs here: how plots look and that they are written whole. Does not belong he
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 INK, GRID = "#1f4e79", "#d9dee3"
+LABEL_WIDTH = 14  # characters under a bar
 
 
 def _draw(path: Path, title: str, x: str, y: str, paint: Callable[[Any], None]) -> str:
@@ -127,8 +129,13 @@ def paired_bars(
         for number, (label, colour) in enumerate(zip(names, (INK, "#c98b2b"), strict=True)):
             at = [place + (number - 0.5) * 0.36 for place in range(len(values))]
             axes.bar(at, [pair[number] for pair in values.values()], width=0.34, label=label, color=colour)
-        axes.set_xticks(range(len(values)), list(values))
-        axes.legend(frameon=False)
+        labels = [
+            textwrap.fill(name.replace("_", " "), LABEL_WIDTH) for name in values
+        ]  # long ones would run into each other
+        axes.set_xticks(range(len(values)), labels)
+        highest = max((max(pair) for pair in values.values()), default=0.0)
+        axes.set_ylim(0, 1.2 * highest or 1.0)  # room for the legend above the bars
+        axes.legend(frameon=False, ncols=2, loc="upper center")
 
     return _draw(path, title, "", y, paint)
 
