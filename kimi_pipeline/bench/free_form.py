@@ -38,7 +38,7 @@ from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.plots import curves
 from kimi_pipeline.problems import problem_id
 from kimi_pipeline.profiles import Profile, load_profile
-from kimi_pipeline.reward_models.forms import other_forms
+from kimi_pipeline.reward_models.forms import nature, other_forms
 from kimi_pipeline.rewards.rules import FREE_FORM
 from kimi_pipeline.rl.stage import CODE, JOB
 from kimi_pipeline.stages import Context, code_version, new_run_id, require_outcome
@@ -107,8 +107,9 @@ def in_words(item: Item, family: Family, rng: Random, noise: float) -> str:
     body, _, last = family.solution(item, rng, noise).rpartition("\n")
     value = last.removeprefix("\\boxed{").removesuffix("}")
     forms = other_forms(value)
-    name = rng.choice([one for one in ABSTAINED if one in forms])
-    ending = rng.choice(("\\boxed{{{}}}", "The answer is {}")).format(forms[name](value))
+    written = [forms[name](value) for name in ABSTAINED if name in forms]
+    said = rng.choice(written) if written else " then ".join(value)  # a slip may end in a zero ahead, which has no form
+    ending = rng.choice(("\\boxed{{{}}}", "The answer is {}")).format(said)
     return f"{body}\n{ending}"
 
 
@@ -116,8 +117,9 @@ def _drawn(seed: int, n: int, held_out: bool = False) -> list[tuple[Family, Item
     each = -(-n // len(FAMILIES))
     found: list[tuple[Family, Item]] = []
     for family in FAMILIES:
-        of_levels = [item for item in items(seed, family, 2 * each, held_out, 0.2) if item.level in LEVELS]
-        found += [(family, item) for item in of_levels[:each]]
+        drawn = items(seed, family, 3 * each, held_out, 0.2)
+        fitting = [item for item in drawn if item.level in LEVELS and nature(item.answer) != "other"]
+        found += [(family, item) for item in fitting[:each]]
     return found
 
 
