@@ -102,8 +102,13 @@ def _append(root: str, start: int) -> None:
 
 def test_concurrent_appends_lose_nothing(lake: Lake) -> None:
     lake.append(tables.PROBLEMS, rows(1, "first"), run_id="x", reason="r")
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        pool.starmap(_append, [(str(lake.root), start) for start in (0, 100, 200)])
+    spawn = multiprocessing.get_context("spawn")  # no pool: one that is terminated may wait for ever for its last process
+    writers = [spawn.Process(target=_append, args=(str(lake.root), start)) for start in (0, 100, 200)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(timeout=300)
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
     assert lake.read(tables.PROBLEMS).num_rows == 46
 
 
