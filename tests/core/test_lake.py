@@ -102,7 +102,8 @@ def _append(root: str, start: int) -> None:
 
 def test_concurrent_appends_lose_nothing(lake: Lake) -> None:
     lake.append(tables.PROBLEMS, rows(1, "first"), run_id="x", reason="r")
-    spawn = multiprocessing.get_context("spawn")  # no pool: one that is terminated may wait for ever for its last process
+    # No pool: one that is terminated may wait for ever for its last process.
+    spawn = multiprocessing.get_context("spawn")
     writers = [spawn.Process(target=_append, args=(str(lake.root), start)) for start in (0, 100, 200)]
     for writer in writers:
         writer.start()
