@@ -129,9 +129,8 @@ def paired_bars(
         for number, (label, colour) in enumerate(zip(names, (INK, "#c98b2b"), strict=True)):
             at = [place + (number - 0.5) * 0.36 for place in range(len(values))]
             axes.bar(at, [pair[number] for pair in values.values()], width=0.34, label=label, color=colour)
-        labels = [
-            textwrap.fill(name.replace("_", " "), LABEL_WIDTH) for name in values
-        ]  # long ones would run into each other
+        # Long ones would run into each other.
+        labels = [textwrap.fill(name.replace("_", " "), LABEL_WIDTH) for name in values]
         axes.set_xticks(range(len(values)), labels)
         highest = max((max(pair) for pair in values.values()), default=0.0)
         axes.set_ylim(0, 1.2 * highest or 1.0)  # room for the legend above the bars

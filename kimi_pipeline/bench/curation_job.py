@@ -207,7 +207,9 @@ def context_on(home: Home, corpus: Path, rows: int, changes: Mapping[str, Any] |
     texts += [reworded(text, rng.choice(generated.KINDS), rng) for text in copied]
     known.write_text("".join(json.dumps({"prompt": text, "answer": "none"}) + "\n" for text in texts))
     home.recipes.mkdir(parents=True, exist_ok=True)
-    (home.recipes / f"{SET}.toml").write_text(RECIPE.format(size=rows // 4))
+    recipe = home.recipes / f"{SET}.toml"
+    if not recipe.is_file():  # a bench that goes on keeps its own
+        recipe.write_text(RECIPE.format(size=rows // 4))
     settings = {"corpora.sources": [str(source)], "corpora.evaluation_sets": [str(known)]}
     profile = load_profile("laptop", settings | dict(changes or {}))
     return Context(home, Lake(home.lake), profile, LocalLauncher(home.jobs), new_run_id(), SET)

@@ -97,9 +97,8 @@ def measure(home: Home, problems: int, nights: int) -> dict[str, Any]:
 
 def _lake(own: Home, problems: int) -> Context:
     context = context_of(own, problems)
-    # Also of a lake that is there: `context_of` leaves the recipe of another bench, which asks for no nightly version.
-    (context.home.recipes / f"{SET}.toml").write_text(RECIPE.format(size=problems // 2))
     if not context.lake.rows("select 1 from prompt_set_versions"):
+        (context.home.recipes / f"{SET}.toml").write_text(RECIPE.format(size=problems // 2))
         for name in stages_in_order(context):
             if name == "guessability":
                 draw_samples(context)

@@ -30,7 +30,7 @@ from kimi_pipeline.testcases.scope import (
     usable_cases,
     writer_settings,
 )
-from kimi_pipeline.testcases.writing import SUPPLIED, Attempt, attempt_row, judge_attempts, supplied, tried
+from kimi_pipeline.testcases.writing import Attempt, attempt_figures, attempt_row, judge_attempts, supplied, tried
 from sandbox import Sandbox
 
 RULE = "output_checkers@1"
@@ -67,13 +67,7 @@ def find_checkers(context: Context) -> Outcome:
     refused = record_all(context, "output_checkers", RULE, judged, _settings(context))
     return Outcome(
         data_version=context.lake.digest(tables.OUTPUT_CHECKERS, where=[("profile", "=", context.profile.name)]),
-        figures={
-            "problems": len(problems),
-            "with_a_checker": sum(one.kept for one in judged),
-            **dict(refused.most_common()),
-            "supplied": sum(row["origin"] == SUPPLIED for row in rows),
-            "written_attempts": sum(row["origin"] != SUPPLIED for row in rows),
-        },
+        figures=attempt_figures(CHECKER, judged, refused, rows),
         preview=[{name: row[name] for name in ("problem_id", "origin", "attempt", "reason_code")} for row in rows[:8]],
     )
 

@@ -10,7 +10,7 @@ from kimi_pipeline import tables
 from kimi_pipeline.stages import Context, Outcome, Stage
 from kimi_pipeline.testcases.forms import GENERATOR
 from kimi_pipeline.testcases.scope import kept_problems, model_writes, record_all, replace_rows, writer_settings
-from kimi_pipeline.testcases.writing import SUPPLIED, attempt_row, judge_attempts, supplied
+from kimi_pipeline.testcases.writing import attempt_figures, attempt_row, judge_attempts, supplied
 
 RULE = "test_case_generators@1"
 
@@ -32,13 +32,7 @@ def find_generators(context: Context) -> Outcome:
     refused = record_all(context, "test_case_generators", RULE, judged, writer_settings(context))
     return Outcome(
         data_version=context.lake.digest(tables.TEST_CASE_GENERATORS, where=[("profile", "=", context.profile.name)]),
-        figures={
-            "problems": len(problems),
-            "with_a_generator": sum(one.kept for one in judged),
-            **dict(refused.most_common()),
-            "supplied": sum(row["origin"] == SUPPLIED for row in rows),
-            "written_attempts": sum(row["origin"] != SUPPLIED for row in rows),
-        },
+        figures=attempt_figures(GENERATOR, judged, refused, rows),
         preview=[
             {name: row[name] for name in ("problem_id", "origin", "attempt", "reason_code", "evidence")}
             for row in rows[:8]

@@ -7,6 +7,7 @@ engine (`writing_job.py`).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -123,3 +124,16 @@ def judge_attempts(form: Form, problem: CodingProblem, attempts: Sequence[Attemp
     last = attempts[-1]
     verdict = KEEP if last.reason is form.ready else REFUSE
     return Judged(problem, verdict, last.reason, {"origin": last.origin, "attempts": len(attempts)})
+
+
+def attempt_figures(
+    form: Form, judged: Sequence[Judged], refused: Counter[str], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, int]:
+    """What a stage tells of its problems, of their refusals by reason, and of the rows of all attempts."""
+    return {
+        "problems": len(judged),
+        f"with_a_{form.name}": sum(one.kept for one in judged),
+        **dict(refused.most_common()),
+        "supplied": sum(row["origin"] == SUPPLIED for row in rows),
+        "written_attempts": sum(row["origin"] != SUPPLIED for row in rows),
+    }
