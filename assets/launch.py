@@ -65,10 +65,12 @@ def launch(
     import dagster as dg
 
     from assets.definitions import build_defs
+    from assets.factory import MODELS, pool
     from assets.partitions import prompt_sets
     from resources import ComputeResource, LakeResource, ProfileResource
     from resources.instance import open_instance
     from resources.runs import FROM_TERMINAL, clear_dead_runs, only_run
+    from resources.warm import WarmProcess, compute_with, is_worth_it
 
     if lineage is None:
         from kimi_pipeline.lineage import STAGES
@@ -76,14 +78,17 @@ def launch(
         lineage = STAGES
     chosen = with_upstream(_known(select or lineage.keys(), lineage.keys(), "stage"), lineage)
     home = LakeResource().home()
-    prompt_set = prompt_set or ProfileResource.from_env().load().curation.prompt_set
+    profile = ProfileResource.from_env().load()
+    prompt_set = prompt_set or profile.curation.prompt_set
     sets = prompt_sets(home)
     _known([prompt_set], sets, "prompt set")
-    with only_run(home), open_instance(home) as instance:
+    model_stages = sum(pool(lineage[name], profile) == MODELS for name in chosen)
+    with only_run(home), open_instance(home) as instance, WarmProcess() as warm:
         clear_dead_runs(instance)
         if not verbose:
             warnings.simplefilter("ignore", dg.PreviewWarning)  # Dagster's, about Dagster's own calls
-        defs = build_defs({"compute": ComputeResource(echo=True)}, lineage, sets)
+        compute = compute_with(warm) if is_worth_it(profile, model_stages) else ComputeResource(echo=True)
+        defs = build_defs({"compute": compute}, lineage, sets)
         job = defs.resolve_implicit_global_asset_job_def()
         result = job.execute_in_process(
             instance=instance,

@@ -15,8 +15,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 from pydantic import Field
@@ -26,6 +27,25 @@ from kimi_pipeline.profiles import Profile
 from kimi_pipeline.shards import LocalShards, ShardMap
 
 AnyContext = dg.AssetExecutionContext | dg.AssetCheckExecutionContext
+
+
+class Process(Protocol):
+    """A job's process, the leader of a process group of its own."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, negative for a signal. Raises subprocess.TimeoutExpired."""
+        ...
+
+
+Start = Callable[[Sequence[str], Mapping[str, str]], Process]
+"""Starts a command with an environment."""
+
+
+def start(arguments: Sequence[str], environment: Mapping[str, str]) -> Process:
+    return subprocess.Popen(arguments, env=environment, start_new_session=True)
 
 
 class ComputeResource(dg.ConfigurableResource):
@@ -51,10 +71,11 @@ class ComputeResource(dg.ConfigurableResource):
 class PipesLauncher:
     """A `jobs.Launcher` that reports to the run of `context`."""
 
-    def __init__(self, context: AnyContext, folder: Path, stop_seconds: float) -> None:
+    def __init__(self, context: AnyContext, folder: Path, stop_seconds: float, start: Start = start) -> None:
         self._context = context
         self._folder = folder
         self._stop_seconds = stop_seconds
+        self._start = start
 
     def run(self, module: str, spec: dict[str, Any], *, ranks: int = 1) -> dict[str, Any]:
         """What the job returned. Raises UserError where it refused its input, else dg.Failure with one line."""
@@ -74,14 +95,14 @@ class PipesLauncher:
             message_reader=dg.PipesTempFileMessageReader(),
         ) as session:
             environment = {**owned_environment(), **session.get_bootstrap_env_vars()}
-            process = subprocess.Popen(arguments, env=environment, start_new_session=True)
+            process = self._start(arguments, environment)
             try:
                 return process.wait()
             except BaseException:  # the run was cancelled, or is being killed
                 self._stop(process)
                 raise
 
-    def _stop(self, process: subprocess.Popen[bytes]) -> None:
+    def _stop(self, process: Process) -> None:
         _signal_group(process, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(self._stop_seconds)
@@ -89,7 +110,7 @@ class PipesLauncher:
         process.wait()
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _signal_group(process: Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 

@@ -76,7 +76,7 @@ def build_llm(
     `sleeps`: the engine can give its GPU memory back for a while.
     """
     prepare_environment(settings, ranks=ranks)
-    LLM = _import_quietly()
+    LLM = import_quietly()
     values: dict[str, Any] = {
         "model": str(folder),
         "dtype": dtype,
@@ -130,7 +130,7 @@ def clear_shared_memory(folder: Path = Path("/dev/shm"), processes: Path = Path(
     return [path.name for path in removed]
 
 
-def _import_quietly() -> type[LLM]:
+def import_quietly() -> type[LLM]:
     """vLLM's class, imported without the notes that it and torch make about parts that nobody uses here."""
     logging.getLogger("vllm").setLevel(logging.ERROR)  # before vLLM configures its logging by VLLM_LOGGING_LEVEL
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
