@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from kimi_pipeline.bench import generated
@@ -28,13 +29,16 @@ NAME = "curation"
 SIZES = (10_000, 100_000, 1_000_000)
 CHAIN_ROWS = 20_000
 CHAINS = ("datatrove", "datasketch")
+MEASURED = ("cpu_seconds", "seconds")
+CHAIN_ROUNDS = 5  # all chains in turn, so that a slow moment of the machine meets each of them
 
 
 def measure(home: Home, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
     """Problems a second over all stages, memory, growth with size; the near-duplicate chain's CPU seconds beside others'.
 
-    `growth`: seconds a problem at the largest size over those at the next smaller one (1 is linear); `chain`: CPU seconds,
-    seconds, and what each finds of the planted rewordings on the same texts. Raises UserError where the peers' venv
+    `growth`: seconds a problem at the largest size over those at the next smaller one (1 is linear); `chain`: CPU seconds
+    and seconds (medians of the rounds, and each round's), and what each finds of the planted rewordings on the same texts;
+    a ratio is the median of the rounds' own. Raises UserError where the peers' venv
     can't be made.
     """
     own = Home(home.root / "bench" / NAME).prepare()
@@ -77,7 +81,8 @@ def _growth(runs: dict[int, dict[str, Any]]) -> float | None:
 
 
 def _ratio(chain: dict[str, Any], name: str, measured: str) -> float:
-    return round(chain[name][measured] / chain["ours"][measured], 2)
+    rounds = zip(chain[name]["rounds"], chain["ours"]["rounds"], strict=True)
+    return round(median(peer[measured] / ours[measured] for peer, ours in rounds), 2)
 
 
 def corpus(own: Home, rows: int) -> Path:
@@ -105,19 +110,29 @@ def measure_chain(own: Home, python: Path, rows: int) -> dict[str, Any]:
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     commands = {"ours": [sys.executable, "-m", "kimi_pipeline.bench.near_chain"]}
     commands |= {name: [str(python), str(BENCHMARKS / "minhash_chains.py")] for name in CHAINS}
+    made: dict[str, list[dict[str, Any]]] = {name: [] for name in commands}
+    for _ in range(CHAIN_ROUNDS):
+        for name, command in commands.items():
+            made[name].append(_chain(name, command, path, folder))
     found: dict[str, Any] = {"texts": len(texts)}
-    for name, command in commands.items():
-        spec, result = folder / f"{name}.json", folder / f"{name}.result.json"
-        scratch = folder / name
-        scratch.mkdir()
-        spec.write_text(json.dumps({"chain": name, "texts": str(path), "folder": str(scratch)}))
-        done = subprocess.run([*command, str(spec), str(result)], stdout=subprocess.DEVNULL, check=False)
-        if done.returncode:
-            raise UserError(f"bench {NAME}: the chain of {name} failed: its output is above")
-        made = json.loads(result.read_text())
-        found[name] = {measured: round(made[measured], 3) for measured in ("cpu_seconds", "seconds")}
-        found[name] |= quality(made["clusters"], clusters)
+    for name, rounds in made.items():
+        timed = [{measured: round(one[measured], 3) for measured in MEASURED} for one in rounds]
+        found[name] = {measured: median(one[measured] for one in timed) for measured in MEASURED}
+        found[name] |= {"rounds": timed} | quality(rounds[0]["clusters"], clusters)
     return found
+
+
+def _chain(name: str, command: Sequence[str], texts: Path, folder: Path) -> dict[str, Any]:
+    """What one chain's process says: seconds, CPU seconds, clusters."""
+    spec, result, scratch = folder / f"{name}.json", folder / f"{name}.result.json", folder / name
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    spec.write_text(json.dumps({"chain": name, "texts": str(texts), "folder": str(scratch)}))
+    done = subprocess.run([*command, str(spec), str(result)], stdout=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise UserError(f"bench {NAME}: the chain of {name} failed: its output is above")
+    said: dict[str, Any] = json.loads(result.read_text())
+    return said
 
 
 def quality(found: Sequence[Sequence[int]], truth: Sequence[int]) -> dict[str, float]:

@@ -256,4 +256,5 @@ def _by_bands(rows: Rows, signed: NDArray[np.int64], texts: Texts) -> NDArray[np
         first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
         later = np.flatnonzero(~new)
         pairs += [np.stack([rows[order[before]], rows[order[later]]]) for before in (first[later], later - 1)]
-    return np.unique(np.concatenate(pairs, axis=1), axis=1)
+    left, right = np.concatenate(pairs, axis=1)
+    return np.stack(np.divmod(np.unique(left * len(texts.words) + right), len(texts.words)))

@@ -16,6 +16,8 @@ from functools import cached_property
 from itertools import count
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rensa import RMinHash
 
@@ -24,7 +26,6 @@ from kimi_pipeline.curation import wording
 Rows = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
-_END = "\x00"  # between two texts; in none of them
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -42,11 +43,10 @@ class Words:
     @classmethod
     def of(cls, texts: Sequence[str]) -> Words:
         """The same tokens as `wording.tokens` finds in each text."""
-        whole = (text.replace(_END, " ") if _END in text else text for text in texts)
-        chunks = f" {_END} ".join(map(wording.without_style, whole)).split()
-        seen: defaultdict[str, int] = defaultdict(count().__next__)
-        chunk = np.fromiter(map(seen.__getitem__, chunks), np.int64, len(chunks))
-        chunk_row = np.cumsum(chunk == seen.get(_END, -1))
+        chunks = pc.utf8_split_whitespace(pa.array(map(wording.without_style, texts), pa.large_string()))
+        encoded = chunks.flatten().dictionary_encode()
+        chunk, seen = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
+        chunk_row = pc.list_parent_indices(chunks).to_numpy()
         numbered: defaultdict[str, int] = defaultdict(count().__next__)
         row, raw = _number_words(*_found(chunk, chunk_row, map(wording.chunk_tokens, seen), numbered), numbered)
         spelled, vocabulary = _spelled(numbered)
