@@ -23,8 +23,15 @@ from kimi_pipeline.inference.vllm_engine import import_quietly
 from kimi_pipeline.jobs import die_with_parent
 from kimi_pipeline.profiles import load_profile
 from kimi_pipeline.training.runtime import prepare_process
+from kimi_pipeline.training.tracking import OFFLINE
 
-ENGINES = ("deepspeed", "transformers", "vllm.v1.worker.cpu_worker", "vllm.model_executor.models.llama")
+ENGINES = (
+    "deepspeed",
+    "transformers",
+    "mlflow.tracking.client",
+    "vllm.v1.worker.cpu_worker",
+    "vllm.model_executor.models.llama",
+)
 """What jobs import beside vLLM itself. Nothing here may start a computation: OpenMP's threads don't survive a fork."""
 
 
@@ -32,6 +39,7 @@ def main() -> None:
     die_with_parent()
     answers = int(sys.argv[1])
     prepare_process(load_profile().inference)
+    os.environ.update(OFFLINE)
     import_quietly()
     for module in ENGINES:
         importlib.import_module(module)
