@@ -36,8 +36,10 @@ def live_in(home: Home, monkeypatch: pytest.MonkeyPatch) -> Lake:
     with pytest.MonkeyPatch.context() as patched:  # the UI's own processes know nothing of the script
         run = Curation(context, able, patched)
         done_stages = list(run.run("rl_prompt_set"))
-        job = build_defs(lineage=run.stages).resolve_implicit_global_asset_job_def()
-        with open_instance(home) as instance:
+        with open_instance(
+            home
+        ) as instance:  # first, as in a run: Dagster reads definitions beside the instance in force
+            job = build_defs(lineage=run.stages).resolve_implicit_global_asset_job_def()
             done = job.execute_in_process(
                 instance=instance,
                 asset_selection=[dg.AssetKey(name) for name in done_stages],

@@ -39,8 +39,10 @@ def stored(home: Home) -> Iterator[dg.DagsterInstance]:
 def tick(instance: dg.DagsterInstance, due: str, now: str | None = None) -> dg.RunRequest | str:
     """What the schedule says at a tick, with the clock at `now` (default: on time)."""
     schedule = nights.night_schedule(nights.night_job(), BERLIN, clock=lambda: at(now or due))
-    context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at(due))
-    said = schedule(context)
+    # The context opens its own door to the instance on disk. Left to the garbage collector, it would close after the
+    # instance, and Dagster would go on naming a closed one: definitions could not be read by the tests that follow.
+    with dg.build_schedule_context(instance=instance, scheduled_execution_time=at(due)) as context:
+        said = schedule(context)
     return str(said.skip_message) if isinstance(said, dg.SkipReason) else said
 
 
