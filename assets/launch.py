@@ -15,6 +15,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from kimi_pipeline.errors import UserError
@@ -83,11 +84,15 @@ def launch(
     sets = prompt_sets(home)
     _known([prompt_set], sets, "prompt set")
     model_stages = sum(pool(lineage[name], profile) == MODELS for name in chosen)
-    with only_run(home), open_instance(home) as instance, WarmProcess() as warm:
+    with ExitStack() as stack:
+        stack.enter_context(only_run(home))
+        compute = ComputeResource(echo=True)
+        if is_worth_it(profile, model_stages):
+            compute = compute_with(stack.enter_context(WarmProcess()))
+        instance = stack.enter_context(open_instance(home))
         clear_dead_runs(instance)
         if not verbose:
             warnings.simplefilter("ignore", dg.PreviewWarning)  # Dagster's, about Dagster's own calls
-        compute = compute_with(warm) if is_worth_it(profile, model_stages) else ComputeResource(echo=True)
         defs = build_defs({"compute": compute}, lineage, sets)
         job = defs.resolve_implicit_global_asset_job_def()
         result = job.execute_in_process(

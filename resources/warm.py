@@ -1,4 +1,4 @@
-"""Jobs as forks of a process that has imported the engines: a run's second job need not import them again.
+"""Jobs as forks of a process that has imported the engines, once for a run.
 
 Belongs here: starting and ending that process, asking it for jobs. Does not belong here: what it imports and how it forks
 (`kimi_pipeline/training/warm.py`), jobs that start by themselves (`compute.py`).
@@ -23,7 +23,7 @@ from kimi_pipeline.profiles import Profile
 from resources.compute import AnyContext, ComputeResource, PipesLauncher, Process, start
 
 MODULE = "kimi_pipeline.training.warm"
-WORTH = 3  # stages: the first one comes too early for it
+WORTH = 3  # stages: the first one mostly comes too early for it
 ENGINES = ("torch", "deepspeed", "vllm")
 
 
@@ -35,26 +35,32 @@ def is_worth_it(profile: Profile, model_stages: int) -> bool:
 
 
 class WarmProcess:
-    """A context: the process is started beside the first job, gives later ones a fork, and ends with the context.
+    """A context: the process is started at once, so that it imports while the first stages work, and ends with the context.
 
     A job becomes a fork where the process is ready and has no other, and starts by itself otherwise: waiting for imports is
     no faster than importing. For use by one thread.
     """
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._answers = -1
         self._read = b""
         self._is_free = False
 
     def __enter__(self) -> Self:
+        self._answers, writing = os.pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", MODULE, str(writing)],
+            stdin=subprocess.PIPE,
+            pass_fds=[writing],
+            env=owned_environment(),
+            start_new_session=True,
+        )
+        os.close(writing)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            os.close(self._answers)
+        self._process.kill()
+        self._process.communicate()  # reaps it and closes its input
+        os.close(self._answers)
 
     def start(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Process:
         """A `compute.Start`: a fork where there is one to be had and the command is a job of one rank."""
@@ -73,9 +79,7 @@ class WarmProcess:
         return int(answer["code"])
 
     def _fork(self, arguments: Sequence[str], environment: Mapping[str, str]) -> Process | None:
-        if self._process is None:
-            self._begin()
-        assert self._process is not None and self._process.stdin is not None
+        assert self._process.stdin is not None
         request = {"arguments": list(arguments), "environment": dict(environment)}
         try:
             if not self._is_free and self._answer(0) != {"ready": True}:
@@ -88,18 +92,6 @@ class WarmProcess:
             return None
         assert begun is not None
         return _Fork(self, begun["pid"], list(arguments))
-
-    def _begin(self) -> None:
-        reading, writing = os.pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", MODULE, str(writing)],
-            stdin=subprocess.PIPE,
-            pass_fds=[writing],
-            env=owned_environment(),
-            start_new_session=True,
-        )
-        os.close(writing)
-        self._answers = reading
 
     def _answer(self, timeout: float | None) -> dict[str, Any] | None:
         """The next line; None where none has come in time. Raises EOFError where the process is gone."""

@@ -20,13 +20,14 @@ from tests.conftest import require
 from tests.dagster.test_launch import alive, wait_for
 
 BASE = "kimi_pipeline.training.base"
+LIGHT = "tests.dagster.light_warm"
 JOB = "tests.dagster.fake_job"
 
 
 @pytest.fixture
 def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmProcess]:
     """A warm process that has imported nothing and is ready."""
-    monkeypatch.setattr(warm, "MODULE", "tests.dagster.light_warm")
+    monkeypatch.setattr(warm, "MODULE", LIGHT)
     with WarmProcess() as found:
         yield found
 
@@ -37,15 +38,21 @@ def started(process: WarmProcess, home: Home, mode: str, **told: str) -> tuple[P
 
 
 def ready(process: WarmProcess, home: Home) -> None:
-    """The first job starts by itself, and later ones do until the process is ready."""
-
     def forked() -> bool:
         job, _ = started(process, home, "look")
         assert job.wait(30) == 0
         return not isinstance(job, subprocess.Popen)
 
-    assert not forked()
     wait_for(forked)
+
+
+def test_until_the_process_is_ready_jobs_start_by_themselves(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm, "MODULE", LIGHT)
+    monkeypatch.setenv("SLOW", "60")
+    with WarmProcess() as slow:
+        for _ in range(2):
+            job, _ = started(slow, home, "look")
+            assert isinstance(job, subprocess.Popen) and job.wait(30) == 0
 
 
 def test_a_fork_is_told_what_a_job_is_told(process: WarmProcess, home: Home) -> None:
@@ -100,7 +107,7 @@ def test_where_the_process_has_died_jobs_start_by_themselves(process: WarmProces
 
 
 def test_the_process_ends_with_its_context(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
-    monkeypatch.setattr(warm, "MODULE", "tests.dagster.light_warm")
+    monkeypatch.setattr(warm, "MODULE", LIGHT)
     with WarmProcess() as process:
         ready(process, home)
         job, spec = started(process, home, "look")
@@ -126,7 +133,7 @@ def test_the_engines_are_imported_and_a_fork_computes_the_same(home: Home, monke
             digests.add(read_result(path)["digest"])
             return not isinstance(job, subprocess.Popen)
 
-        assert not forked()
+        assert not forked()  # it has only begun to import
         wait_for(forked, 240)
     assert len(digests) == 1
 
