@@ -46,6 +46,11 @@ def test_a_commit_that_does_not_fit_changes_nothing(small_disk: Path) -> None:
     assert (lake.digest(tables.PROBLEMS), lake.version(tables.PROBLEMS)) == (digest, version)
 
 
+def test_a_full_disk_is_known_as_one(small_disk: Path, tmp_path: Path) -> None:
+    assert Home(small_disk).is_full()
+    assert not Home(tmp_path).is_full()
+
+
 def test_a_home_without_room_is_refused_at_once(small_disk: Path) -> None:
     with pytest.raises(UserError, match=r"MiB are free at .*: free disk space or move KIMI_HOME"):
         Home(small_disk / "home").prepare()
