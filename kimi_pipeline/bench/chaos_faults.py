@@ -97,8 +97,10 @@ def strike(one: Round, process: subprocess.Popen[bytes], home: Path, at: float, 
                 hit = _kill_job(one.detail["target"], home)
             case "slow_storage":
                 if told.is_file() and (lines := told.read_text().splitlines()):
+                    said = json.loads(lines[0])
+                    _killed(said["process"])  # before the command: whose death would ask it to end in order
                     process.kill()
-                    hit = f"killed in a slow {json.loads(lines[0])['what']}"
+                    hit = f"killed in a slow {said['what']}"
         time.sleep(POLL)
     return hit
 

@@ -61,7 +61,10 @@ class Ended:
 
     @property
     def stage(self) -> str:
-        """The stage that ran last."""
+        """The stage that failed, else the one that ran last: after a failure, those go on that don't need it."""
+        for line in self.said.splitlines():
+            if line.startswith("failed: "):
+                return line.split(": ")[1]
         began = [line.partition(": ") for line in self.said.splitlines()]
         return next((name for name, _, rest in reversed(began) if name in STAGES and rest != "unchanged"), "")
 

@@ -168,6 +168,7 @@ def test_a_run_must_say_in_one_line_how_it_ended() -> None:
     assert (
         Ended(1, "corpus: unchanged\ntagger: learns\n  job: corpus: 1\nsft_corpus: unchanged\n", 9.0).stage == "tagger"
     )
+    assert Ended(1, f"difficulty: asks\ntagger: learns\n{line}\n", 9.0).stage == "difficulty"
 
 
 # -- injection ----------------------------------------------------------------------------------------------------------
