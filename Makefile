@@ -36,7 +36,7 @@ format: install-dev ## rewrite the style
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 bench: install-dev ## long measurements, resumable
-	@for name in learning rl partial curation sandbox; do $(BIN)/kimi-pipeline bench $$name || exit; done
+	@for name in learning rl partial curation sandbox chaos; do $(BIN)/kimi-pipeline bench $$name || exit; done
 	@KIMI_KILLS=20 $(BIN)/python -m pytest -q tests/rl/test_partial_job.py -k kill_9 --timeout 3600
 	@for backend in docker bubblewrap; do for load in "" --loaded; do \
 	  $(BIN)/kimi-pipeline sandbox equivalence --backend $$backend --rounds 5 $$load || exit; done; done

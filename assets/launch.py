@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.home import Home
 from kimi_pipeline.jobs import die_with_parent
 from kimi_pipeline.stages import Stage
 
@@ -34,12 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     die_with_parent()
     heed_signals()
     try:
-        return launch(options.select, options.set, verbose=options.verbose)
+        code = launch(options.select, options.set, verbose=options.verbose)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return REFUSED_INPUT
     except KeyboardInterrupt:
         return _stopped()
+    except Exception:
+        if not Home.from_env().is_full():
+            raise
+        code = FAILED
+    return _without_room() if code == FAILED and Home.from_env().is_full() else code
 
 
 def heed_signals() -> None:
@@ -147,6 +153,13 @@ def _refusal(failure: Any) -> str | None:
 
     data = failure.user_failure_data
     return str(data.metadata[REFUSED].value) if data is not None and REFUSED in data.metadata else None
+
+
+def _without_room() -> int:
+    """A full disk stops everything that writes, Dagster's store and jobs as well, and each says so in its own words or in none:
+    the last line is ours, and begins one: somebody may have been cut off in the middle of his."""
+    print(f"\nerror: no disk space in {Home.from_env().root}: free some and run again", file=sys.stderr)
+    return REFUSED_INPUT
 
 
 def _stopped() -> int:

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from kimi_pipeline.digests import folder_digest
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.folders import scratch_folder
 
 MANIFEST = "kimi_manifest.json"
 STAGES = ("base", "sft", "long_cot", "rl", "merge", "shortest", "dpo", "long2short_rl", "classic_rm", "cot_rm")
@@ -61,9 +61,7 @@ def check_model_folder(folder: Path) -> None:
 
 def save_checkpoint(root: Path, stage: str, write: Callable[[Path], object], **manifest: Any) -> Checkpoint:
     """Let `write` fill a temporary folder, digest it, add the manifest and rename it into place: all or nothing."""
-    scratch = root / f".{stage}-{uuid.uuid4().hex[:8]}"
-    scratch.mkdir(parents=True)
-    try:
+    with scratch_folder(root) as scratch:
         write(scratch)
         name = folder_digest(scratch, WEIGHTS)
         checkpoint = Checkpoint(stage=stage, digest=name, folder=root / f"{stage}-{name[:12]}", **manifest)
@@ -71,9 +69,6 @@ def save_checkpoint(root: Path, stage: str, write: Callable[[Path], object], **m
         if checkpoint.folder.exists():
             shutil.rmtree(checkpoint.folder)
         os.replace(scratch, checkpoint.folder)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
     return checkpoint
 
 
@@ -109,7 +104,9 @@ def find_checkpoint(root: Path, digest: str) -> Checkpoint:
 
 
 def all_checkpoints(root: Path) -> list[Checkpoint]:
-    return sorted((read_checkpoint(m.parent) for m in root.glob(f"*/{MANIFEST}")), key=lambda c: (c.stage, c.digest))
+    """All checkpoints under `root`; one that is still being written, or was when its process was killed, is none."""
+    found = [path for path in root.glob(f"*/{MANIFEST}") if not path.parent.name.startswith(".")]
+    return sorted((read_checkpoint(path.parent) for path in found), key=lambda c: (c.stage, c.digest))
 
 
 def made_at(root: Path, checkpoint: Checkpoint) -> float:

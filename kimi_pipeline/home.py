@@ -14,6 +14,7 @@ from kimi_pipeline.errors import UserError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LEAST_FREE_MIB = 200  # less, and a run would end in the middle of it
+FULL_MIB = 1  # less, and hardly anything that is written fits
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,13 @@ class Home:
             raise UserError(
                 f"cannot write to {self.root} ({error.strerror}): set KIMI_HOME to a writable folder"
             ) from error
-        free = shutil.disk_usage(self.root).free / 2**20
+        free = self._free_mib()
         if free < LEAST_FREE_MIB:
             raise UserError(f"only {free:.0f} MiB are free at {self.root}: free disk space or move KIMI_HOME")
         return self
+
+    def is_full(self) -> bool:
+        return self._free_mib() < FULL_MIB
+
+    def _free_mib(self) -> float:
+        return shutil.disk_usage(self.root).free / 2**20

@@ -166,6 +166,17 @@ def _unwind(*_: Any) -> None:
     raise Terminated
 
 
+def _write_whole(path: Path, text: str) -> None:
+    """All or nothing, also where the disk is full."""
+    scratch = path.with_name(f".{path.name}")
+    try:
+        scratch.write_text(text)
+        os.replace(scratch, path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
 def job_main(run: Callable[[dict[str, Any], Report], dict[str, Any]]) -> None:
     """The entry point of a job module: reads the spec named on the command line, runs, writes the result atomically."""
     die_with_parent()
@@ -182,9 +193,7 @@ def job_main(run: Callable[[dict[str, Any], Report], dict[str, Any]]) -> None:
             os._exit(128 + signal.SIGTERM)
     is_master = os.environ.get("RANK", "0") == "0"
     if is_master:
-        scratch = path.with_name(".result.json")
-        scratch.write_text(json.dumps(result, default=str))
-        os.replace(scratch, path.with_name("result.json"))
+        _write_whole(path.with_name("result.json"), json.dumps(result, default=str))
     sys.stdout.flush()
     sys.stderr.flush()
     # Engines keep threads and children of their own; the result is on disk, so nothing they still do matters. A launcher

@@ -6,10 +6,12 @@ Belongs here: starting and ending that process, asking it for jobs. Does not bel
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -118,7 +120,13 @@ class _Fork:
     arguments: list[str]
 
     def wait(self, timeout: float | None = None) -> int:
-        code = self.parent.ended(timeout)
+        """Where the warm process dies, by whatever hand, its fork goes with it: nobody could tell any more how that ends."""
+        try:
+            code = self.parent.ended(timeout)
+        except EOFError:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            return -signal.SIGKILL
         if code is None:
             raise subprocess.TimeoutExpired(self.arguments, timeout or 0)
         return code

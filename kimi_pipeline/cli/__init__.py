@@ -10,6 +10,7 @@ or input, with one line that says what to do). Does not belong here: what a comm
     deciding.py  decide, withdraw                          maintaining.py  storage, maintain, migrate
     nights.py    reestimate, nights, drift                 samples.py    samples import
     watching.py  watch                                     spot_checking.py  spot-check
+    shaking.py   bench chaos
 
 Modules are imported inside commands: `explain` and `funnel` must answer at once, and load neither Dagster nor torch.
 """
@@ -26,6 +27,7 @@ from kimi_pipeline.cli import (  # each adds its commands to the door
     reviewing,
     running,
     samples,
+    shaking,
     sources,
     spot_checking,
     tracing,
@@ -44,6 +46,7 @@ __all__ = [
     "reviewing",
     "running",
     "samples",
+    "shaking",
     "sources",
     "spot_checking",
     "tracing",

@@ -13,6 +13,7 @@ import pytest
 from kimi_pipeline import tables
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
+from kimi_pipeline.jobs import _write_whole
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.problems import Problem
 
@@ -46,6 +47,19 @@ def test_a_commit_that_does_not_fit_changes_nothing(small_disk: Path) -> None:
     assert (lake.digest(tables.PROBLEMS), lake.version(tables.PROBLEMS)) == (digest, version)
 
 
+def test_a_full_disk_is_known_as_one(small_disk: Path, tmp_path: Path) -> None:
+    assert Home(small_disk).is_full()
+    assert not Home(tmp_path).is_full()
+
+
 def test_a_home_without_room_is_refused_at_once(small_disk: Path) -> None:
     with pytest.raises(UserError, match=r"MiB are free at .*: free disk space or move KIMI_HOME"):
         Home(small_disk / "home").prepare()
+
+
+def test_a_result_that_does_not_fit_leaves_nothing(small_disk: Path) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        _write_whole(small_disk / "result.json", "x" * 2_000_000)
+    assert list(small_disk.iterdir()) == []
+    _write_whole(small_disk / "result.json", "{}")
+    assert [path.name for path in small_disk.iterdir()] == ["result.json"]

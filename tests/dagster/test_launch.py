@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -97,6 +98,30 @@ def test_a_taken_port_is_one_line(
         taken.listen()
         assert ui.main(["--port", str(taken.getsockname()[1])]) == 2
     assert "(Address already in use): choose another --port" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("error", [None, sqlite3.OperationalError("disk I/O error")])
+def test_on_a_full_disk_the_last_line_says_so(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], error: Exception | None
+) -> None:
+    def fails(*_: object, **__: object) -> int:
+        print("half a line of somebody", end="", file=sys.stderr)
+        if error is not None:
+            raise error
+        return 1
+
+    monkeypatch.setenv("KIMI_HOME", str(home.root))
+    monkeypatch.setattr("assets.launch.launch", fails)
+    with monkeypatch.context() as full:
+        full.setattr(Home, "is_full", lambda self: True)
+        assert main([]) == 2
+    line = f"error: no disk space in {home.root}: free some and run again"
+    assert capfd.readouterr().err.splitlines() == ["half a line of somebody", line]
+    if error is None:
+        assert main([]) == 1
+    else:
+        with pytest.raises(sqlite3.OperationalError):  # a defect stays one
+            main([])
 
 
 def test_a_second_run_is_refused(home: Home) -> None:

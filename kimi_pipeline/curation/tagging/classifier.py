@@ -8,10 +8,9 @@ A model is plain numbers: arrays in an .npz (read without pickle) and JSON. Fitt
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from scipy.special import softmax
 
 from kimi_pipeline.curation.tagging.features import Features, Grams
 from kimi_pipeline.digests import folder_digest
+from kimi_pipeline.folders import scratch_folder
 
 PENALTY = 0.8  # C of the linear classifier; cross-validation on MATH is flat from 0.5 to 1
 FOLDS = 5
@@ -53,23 +53,19 @@ class Classifier:
 
     def save(self, folder: Path) -> str:
         """Write the model below `folder` under the digest of its content; returns that digest."""
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = folder / f".{uuid.uuid4().hex}"
-        scratch.mkdir()
         streams = {"plain": self.features.plain, "stems": self.features.stems}
         arrays = {
             f"{name}_{kind}": getattr(grams, kind) for name, grams in streams.items() for kind in ("pairs", "triples")
         }
         for name in ("idf", "coefficients", "intercepts", "scale", "shift"):
             arrays[name] = getattr(self, name)
-        np.savez(scratch / ARRAYS, **arrays)
         words = {name: list(grams.words) for name, grams in streams.items()}
-        (scratch / WORDS).write_text(json.dumps({"classes": self.classes, **words}, ensure_ascii=False))
-        named = folder_digest(scratch)
-        try:
-            os.rename(scratch, folder / named)
-        except OSError:  # the same model is there already
-            shutil.rmtree(scratch)
+        with scratch_folder(folder) as scratch:
+            np.savez(scratch / ARRAYS, **arrays)
+            (scratch / WORDS).write_text(json.dumps({"classes": self.classes, **words}, ensure_ascii=False))
+            named = folder_digest(scratch)
+            with contextlib.suppress(OSError):  # the same model is there already
+                os.rename(scratch, folder / named)
         return named
 
     @classmethod
