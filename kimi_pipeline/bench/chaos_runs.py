@@ -34,7 +34,7 @@ SETTINGS = {
     "curation.samples": 6,
     "curation.max_tokens": 60,
     "evaluation.max_tokens": 60,
-    "testcases.problems": '["bracket_depth"]',
+    "testcases.problems": '["max_subarray"]',
     "testcases.mutants": 1,
     "testcases.further_inputs": 10,
 }
