@@ -55,7 +55,8 @@ def peer_python(home: Home, name: str, *, with_torch: bool = True) -> Path:
     dry = [*install, "--dry-run", "--no-deps", *torch]
     found = not torch or subprocess.run(dry, capture_output=True, check=False).returncode == 0
     index = [] if found else ["--extra-index-url", CPU_INDEX]
-    done = subprocess.run([*install, "-r", requirements, *(f"-c{pin}" for pin in pins), *torch, *index], check=False)
+    wanted = ["-r", str(requirements), *(f"-c{pin}" for pin in pins), *torch, *index]
+    done = subprocess.run([*install, *wanted], stdout=sys.stderr, check=False)  # standard output is the bench's own
     if done.returncode:
         raise UserError(f"bench: pip could not install the peer {name}: its reason is above")
     mark.write_text(stamp)

@@ -141,7 +141,16 @@ def stage_seconds(data: Path, folder: Path) -> dict[str, float]:
     return found
 
 
-UPTO = ("corpus", "evaluation_problems", "duplicates", "tagger", "problem_tags", "evaluability", "contamination")
+UPTO = (
+    "corpus",
+    "evaluation_problems",
+    "duplicates",
+    "people_decisions",
+    "tagger",
+    "problem_tags",
+    "evaluability",
+    "contamination",
+)
 
 
 def _cpu() -> float:
