@@ -34,7 +34,9 @@ SETTINGS = {
     "curation.samples": 6,
     "curation.max_tokens": 60,
     "evaluation.max_tokens": 60,
-    "testcases.problems": '["max_subarray"]',
+    # Its planted generator is refused. Of a sound problem the reduced suite is chosen by measured seconds, and is no two times
+    # the same.
+    "testcases.problems": '["bracket_depth"]',
     "testcases.mutants": 1,
     "testcases.further_inputs": 10,
 }

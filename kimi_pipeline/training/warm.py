@@ -51,20 +51,26 @@ def serve(requests: Iterable[str], answers: int) -> None:
     """Run one job after the other until the requests end."""
     for line in requests:
         request = json.loads(line)
+        stands, own = os.pipe()  # closes when the job leads its process group: before, none could be killed by it
         pid = os.fork()
         if pid == 0:
+            os.setsid()
             os.close(answers)
+            os.close(stands)
+            os.close(own)
             _become(request["arguments"], request["environment"])
+        os.close(own)
+        os.read(stands, 1)
+        os.close(stands)
         _tell(answers, {"pid": pid})
         _, status = os.waitpid(pid, 0)
         _tell(answers, {"code": os.waitstatus_to_exitcode(status)})
 
 
 def _become(arguments: list[str], environment: dict[str, str]) -> NoReturn:
-    """Be `python -m ARGUMENTS`, with this environment, a process group of its own, and nothing to read."""
+    """Be `python -m ARGUMENTS`, with this environment and nothing to read."""
     code = 1
     try:
-        os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.environ.update(environment)
         sys.argv = arguments
