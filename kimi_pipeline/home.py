@@ -56,8 +56,12 @@ class Home:
         return self.root / "dagster"
 
     @property
+    def mlflow_database(self) -> Path:
+        return self.root / "mlflow.db"
+
+    @property
     def mlflow_uri(self) -> str:
-        return f"sqlite:///{self.root / 'mlflow.db'}"
+        return f"sqlite:///{self.mlflow_database}"
 
     def prepare(self) -> Home:
         """Create the folders. Raises UserError where the place cannot be written or has hardly any space left."""

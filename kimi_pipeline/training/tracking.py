@@ -9,11 +9,13 @@ logged in batches. Nothing goes to the network.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import os
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Mapping
@@ -21,6 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from kimi_pipeline.checkpoints import Checkpoint
+from kimi_pipeline.folders import scratch_folder
 from kimi_pipeline.home import Home
 
 OFFLINE = {
@@ -99,6 +102,7 @@ class Tracker:
         from mlflow.tracking.client import MlflowClient
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)  # it tells of every table of its database
+        _make_database(self._home)
         client = MlflowClient(self._home.mlflow_uri)
         run = client.create_run(
             self._experiment(client), run_name=self._run_id[:12], tags={"kimi.run_id": self._run_id}
@@ -156,6 +160,22 @@ class Tracker:
                 if not client.search_registered_models(f"name = '{name}'"):
                     raise
         client.create_model_version(name, source=checkpoint.folder.as_uri(), run_id=run, tags=tags)
+
+
+def _make_database(home: Home) -> None:
+    """MLflow's database, where there is none, appears whole: MLflow makes its tables one by one, and what a kill leaves in the
+    middle of that it can never open again."""
+    if home.mlflow_database.is_file():
+        return
+    from mlflow.tracking.client import MlflowClient
+
+    with scratch_folder(home.root / "mlflow") as scratch:
+        made, whole = scratch / "made.db", scratch / "whole.db"
+        MlflowClient(f"sqlite:///{made}").search_experiments()
+        with contextlib.closing(sqlite3.connect(made)) as source, contextlib.closing(sqlite3.connect(whole)) as copy:
+            source.backup(copy)  # MLflow keeps its own open
+        with contextlib.suppress(FileExistsError):  # another job was faster
+            os.link(whole, home.mlflow_database)
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
