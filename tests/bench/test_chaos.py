@@ -20,11 +20,10 @@ from kimi_pipeline import tables
 from kimi_pipeline.bench import chaos, chaos_faults, chaos_judging
 from kimi_pipeline.bench.chaos_faults import KINDS, Round, draw_rounds
 from kimi_pipeline.bench.chaos_judging import RESULTS, State, committed_samples, state_of, wrong_with
-from kimi_pipeline.bench.chaos_runs import Ended, run, said_wrong
+from kimi_pipeline.bench.chaos_runs import Ended, said_wrong
 from kimi_pipeline.home import CHECKOUT, Home
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.problems import Problem
-from tests.conftest import require
 
 FUNNEL = [
     {"stage": "ingest", "in": 3, "out": 2, "refused": {"too_long": 1}},
@@ -264,21 +263,3 @@ def test_a_finished_round_is_not_run_again(tmp_path: Path, monkeypatch: pytest.M
     assert [row["right"] for row in found] == [True, False, True, True]
     chaos.Bench(tmp_path, 1).run(rounds[:1])
     assert ran[4:] == [1]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-def test_two_real_rounds_are_right(tmp_path: Path) -> None:
-    require("vllm", "deepspeed")
-    undisturbed = run(tmp_path / "home", tmp_path / "log")
-    assert undisturbed.code == 0, undisturbed.said
-    state = state_of(Home(tmp_path / "home"))
-    # One undisturbed run instead of two: everything comes out bit for bit. That nothing is computed again is tested elsewhere.
-    known = (state, set(state.digests), undisturbed.seconds)
-    bench = chaos.Bench(tmp_path / "bench", 0, known, looked_again={"kill", "dead_engine"})
-    bench.folder.mkdir()
-    rounds = [Round(1, "kill", 0.4, {"target": "run"}), Round(2, "dead_engine", 0.3, {"target": "job"})]
-    found = bench.run(rounds)
-    assert [row["wrong"] for row in found] == [[], []]
-    assert found[0]["hit"] == "run" and found[0]["first_exit_code"] != 0
-    assert found[1]["hit"] and found[1]["first_exit_code"] == 1
