@@ -52,6 +52,21 @@ def test_crashing_alike_is_no_agreement() -> None:
     assert agreement(well("1", 6) + crashed(4, "1"), REPORT.agree).reason is Reason.SUBMISSIONS_FAIL
 
 
+def test_where_nothing_ended_well_nothing_is_counted() -> None:
+    found = agreement(crashed(10), REPORT.agree)
+    assert (found.valid, found.expected, found.agreeing, found.ended_well, found.distinct) == (False, None, 0, 0, 0)
+
+
+def test_seven_that_ended_well_can_disagree() -> None:
+    found = agreement(well("1", 6) + well("2", 1) + crashed(3), REPORT.agree)
+    assert (found.ended_well, found.agreeing, found.reason) == (7, 6, Reason.SUBMISSIONS_DISAGREE)
+
+
+def test_whole_shares_are_not_rounded_up() -> None:
+    half = Thresholds(submissions=20, agree=14, passing=18).scaled(10)
+    assert (half.submissions, half.agree, half.passing) == (10, 7, 9)
+
+
 def test_output_that_is_not_utf8_is_no_agreement() -> None:
     assert not agreement([Run("ok", None)] * 10, REPORT.agree).valid
 
