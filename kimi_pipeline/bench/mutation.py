@@ -74,10 +74,16 @@ EQUIVALENT = tuple(
 )
 
 
-def without_docstrings(source: str) -> str:
-    """The module as the mutants see it: leaving out a docstring changes nothing."""
+def without_words(source: str) -> str:
+    """The module as the mutants see it: what a docstring or an annotation says changes nothing."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Name("object", ast.Load())  # a dataclass asks that there be one
         body = getattr(node, "body", None)
         if isinstance(body, list):
             kept = [one for one in body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
@@ -120,7 +126,7 @@ def _copy(tree: Path) -> None:
 def _target(target: Target, tree: Path, own: Path, count: int) -> dict[str, Any]:
     path = tree / target.module
     original = path.read_text()
-    plain = without_docstrings(original)
+    plain = without_words(original)
     mutants = draw_mutants([Program("python", plain, "module", path.stem)], count, SEED, target.module)
     known = own / f"{digest([plain, folder_digest(tree / 'tests', ('.py',)), count])}.json"
     found: dict[str, bool] = json.loads(known.read_text()) if known.is_file() else {}

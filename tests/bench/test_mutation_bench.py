@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kimi_pipeline.bench import mutation
-from kimi_pipeline.bench.mutation import Target, without_docstrings
+from kimi_pipeline.bench.mutation import Target, without_words
 from kimi_pipeline.errors import UserError
 
 MODULE = '''"""A module."""
@@ -43,6 +43,9 @@ def test_tests_that_fail_by_themselves_measure_nothing(tmp_path: Path) -> None:
         _measured(tmp_path, "def test_it():\n    assert False\n")
 
 
-def test_docstrings_are_no_place_for_a_change() -> None:
-    assert without_docstrings('class A:\n    """Only this."""\n') == "class A:\n    pass\n"
-    assert "At most" not in without_docstrings(MODULE)
+def test_docstrings_and_annotations_are_no_place_for_a_change() -> None:
+    assert without_words('class A:\n    """Only this."""\n') == "class A:\n    pass\n"
+    assert "At most" not in without_words(MODULE)
+    assert without_words("def f(a: int | str = 0) -> int | None:\n    b: int | str = a\n    return b\n") == (
+        "def f(a=0):\n    b: object = a\n    return b\n"
+    )
