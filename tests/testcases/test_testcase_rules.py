@@ -67,6 +67,10 @@ def test_whole_shares_are_not_rounded_up() -> None:
     assert (half.submissions, half.agree, half.passing) == (10, 7, 9)
 
 
+def test_a_majority_must_agree_however_few_are_asked_for() -> None:
+    assert Thresholds(agree=4).scaled(5).agree == 3  # the share would be 2, and two outputs could both agree
+
+
 def test_output_that_is_not_utf8_is_no_agreement() -> None:
     assert not agreement([Run("ok", None)] * 10, REPORT.agree).valid
 
