@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return REFUSED_INPUT
     except KeyboardInterrupt:
         return _stopped()
-    except Exception:
+    except (
+        Exception
+    ):  # where the disk is full it may come from anything that writes; elsewhere it is a defect and stays one
         if not Home.from_env().is_full():
             raise
         code = FAILED

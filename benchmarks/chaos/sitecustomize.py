@@ -47,6 +47,7 @@ class After:
             execute(module)
             self._change(module)
 
+        # Of this one loader, the module's own: that is how it is changed when it is ready, and before anybody uses it.
         spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
         return spec
 

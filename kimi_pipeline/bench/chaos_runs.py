@@ -89,7 +89,7 @@ def run(
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=said,
-            preexec_fn=die_with_parent,  # noqa: PLW1509
+            preexec_fn=die_with_parent,  # noqa: PLW1509 (a bench that is killed takes its run along; it has no threads)
         )
         try:
             disturb(process)

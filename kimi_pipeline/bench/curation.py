@@ -38,8 +38,7 @@ def measure(home: Home, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
 
     `growth`: seconds a problem at the largest size over those at the next smaller one (1 is linear); `chain`: CPU seconds
     and seconds (medians of the rounds, and each round's), and what each finds of the planted rewordings on the same texts;
-    a ratio is the median of the rounds' own. Raises UserError where the peers' venv
-    can't be made.
+    a ratio is the median of the rounds' own. Raises UserError where the peers' venv can't be made.
     """
     own = Home(home.root / "bench" / NAME).prepare()
     runs = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,10 +87,12 @@ def test_a_running_fork_is_waited_for_and_ended(process: WarmProcess, home: Home
     assert job.wait(10) == -signal.SIGKILL
 
 
-def test_several_ranks_start_by_themselves(process: WarmProcess, home: Home) -> None:
+def test_a_launcher_of_several_ranks_starts_by_itself(process: WarmProcess, home: Home) -> None:
     ready(process, home)
-    other = process.start(["/bin/sh", "-c", "exit 3"], owned_environment())
-    assert isinstance(other, subprocess.Popen) and other.wait() == 3
+    launcher = [sys.executable, "-m", "timeit", "-n", "1", "pass"]  # a module with options, as DeepSpeed's
+    for arguments in (launcher, ["/bin/sh", "-c", "exit 0"]):
+        other = process.start(arguments, owned_environment())
+        assert isinstance(other, subprocess.Popen) and other.wait() == 0
 
 
 def test_where_the_process_has_died_jobs_start_by_themselves(process: WarmProcess, home: Home) -> None:

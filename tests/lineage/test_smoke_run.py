@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from kimi_pipeline import tables
+from kimi_pipeline.bench.chaos_faults import processes_of
 from kimi_pipeline.home import CHECKOUT
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.lineage import STAGES
@@ -43,18 +44,6 @@ def cli(home: Path, *arguments: str, timeout: float = LINEAGE_WITHIN) -> subproc
 
 def sample_ids(lake: Lake) -> list[str]:
     return lake.read(tables.SAMPLES, columns=["sample_id"]).column(0).to_pylist()
-
-
-def processes_of(home: Path) -> list[int]:
-    """Living processes whose environment names this home."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and f"KIMI_HOME={home}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return [pid for pid in found if pid != os.getpid()]
 
 
 @pytest.fixture(scope="module")
