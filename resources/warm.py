@@ -111,25 +111,28 @@ class WarmProcess:
         return answer
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Fork:
     """A job that runs as a fork."""
 
     parent: WarmProcess
     pid: int
     arguments: list[str]
+    code: int | None = None
+    """Kept, since the warm process tells it once, and who stops a job waits for it twice."""
 
     def wait(self, timeout: float | None = None) -> int:
         """Where the warm process dies, by whatever hand, its fork goes with it: nobody could tell any more how that ends."""
-        try:
-            code = self.parent.ended(timeout)
-        except EOFError:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            return -signal.SIGKILL
-        if code is None:
+        if self.code is None:
+            try:
+                self.code = self.parent.ended(timeout)
+            except EOFError:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)
+                self.code = -signal.SIGKILL
+        if self.code is None:
             raise subprocess.TimeoutExpired(self.arguments, timeout or 0)
-        return code
+        return self.code
 
 
 def compute_with(warm: WarmProcess) -> ComputeResource:

@@ -28,9 +28,15 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
         case "stubborn":  # what an engine with its own signal handling may do
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            Path(spec["mark"]).write_text(str(os.getpid()))
-            time.sleep(120)
+            _wait(spec)
+        case "obliging":
+            _wait(spec)
     return {"answer": 42}
+
+
+def _wait(spec: dict[str, Any]) -> None:
+    Path(spec["mark"]).write_text(str(os.getpid()))
+    time.sleep(120)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,10 @@ def alive(pid: int) -> bool:
         return False
 
 
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def test_a_selection_brings_what_it_reads() -> None:
     assert with_upstream(["difficulty"], LINEAGE) == ["corpus", "difficulty"]
     assert with_upstream(["rl_checkpoint"], LINEAGE) == list(LINEAGE)
@@ -151,6 +155,21 @@ def test_a_stopped_run_leaves_no_job_and_no_place_taken(home: Home, tmp_path: Pa
     assert again.returncode == 0 and again.stderr == "corpus: unchanged\ndifficulty: Pass rates\n"
     with open_instance(home) as instance:
         assert not instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+
+
+@pytest.mark.parametrize("mode", ["obliging", "stubborn"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_ends_where_its_job_is_a_fork(
+    home: Home, tmp_path: Path, mode: str, number: signal.Signals
+) -> None:
+    mark = tmp_path / "job"
+    run = subprocess.Popen([sys.executable, "-m", "tests.dagster.fake_launch", str(mark), mode], cwd=CHECKOUT)
+    wait_for(lambda: mark.is_file() and mark.read_text() != "")
+    job = int(mark.read_text())
+    assert parent(job) != run.pid
+    run.send_signal(number)
+    assert run.wait(20) == 130
+    assert not alive(job)
 
 
 def test_the_instance_follows_the_template_until_it_is_changed(home: Home) -> None:

@@ -45,8 +45,11 @@ def status(process: int) -> dict[str, str]:
 
 
 def family(process: int) -> list[int]:
-    """A process and all below it."""
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    """A process and all below it. One that ends while we look is listed without any."""
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        children = []
     return [process, *(found for child in children for found in family(int(child)))]
 
 
