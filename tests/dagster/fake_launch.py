@@ -6,8 +6,6 @@ Where MODE is given, the job is a fork of a warm process.
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from assets.launch import heed_signals, launch
