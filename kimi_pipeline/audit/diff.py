@@ -9,10 +9,8 @@ it. Where no decision on the problem itself differs but its place, others took i
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections import Counter, defaultdict
+from typing import Any, TypedDict
 
 from kimi_pipeline import tables
 from kimi_pipeline.audit.sets import named_version
@@ -58,8 +56,7 @@ SAID = f"""
 decided in between, the ledger says the same at both."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(TypedDict):
     """One problem's change. `moved_by`: for a displaced problem, the cause that moved it, and how many it moved."""
 
     problem_id: str
@@ -68,15 +65,12 @@ class Change:
     cause: str
     before: str
     after: str
-    detail: str = ""
-    moved_by: str = ""
-
-    def told(self) -> dict[str, str]:
-        return {name: getattr(self, name) for name in self.__slots__}  # asdict takes ten times as long
+    detail: str
+    moved_by: str
 
 
 def diff(lake: Lake, before: str, after: str) -> dict[str, Any]:
-    """`{"a", "b", "summary": [{"change", "stage", "cause", "problems"}], "changes": [Change as an object]}`.
+    """`{"a", "b", "summary": [{"change", "stage", "cause", "problems"}], "changes": [Change]}`.
 
     Raises UserError for an unknown version, and for versions of two different sets.
     """
@@ -91,15 +85,15 @@ def _diff(lake: Readable, old: Lake, before: str, after: str) -> dict[str, Any]:
         raise UserError(f"{before} and {after} are versions of two sets: name two versions of one")
     members = {row["problem_id"]: row for row in _members(lake, a, b)}
     changed = list(members)
-    answers = _answers(old, (a, b), changed)
-    decided = _decisions(lake, (a, b), changed)
+    was, now = _answers(old, (a, b), changed)
+    said_then, said_now = _decisions(lake, (a, b), changed)
     gone = _withdrawn(lake, changed)
     changes = [
-        _explain(row, [one.get(name) for one in answers], [one.get(name, {}) for one in decided], gone)
+        _explain(row, (was.get(name), now.get(name)), (said_then.get(name, {}), said_now.get(name, {})), gone)
         for name, row in members.items()
     ]
-    changes = _who_moved(changes, members)
-    counted = Counter((one.change, one.stage, one.cause) for one in changes)
+    _tell_who_moved(changes, members)
+    counted = Counter((one["change"], one["stage"], one["cause"]) for one in changes)
     return {
         "a": f"{a['set']}@{a['version']}",
         "b": f"{b['set']}@{b['version']}",
@@ -107,7 +101,7 @@ def _diff(lake: Readable, old: Lake, before: str, after: str) -> dict[str, Any]:
             {"change": change, "stage": stage, "cause": cause, "problems": n}
             for (change, stage, cause), n in sorted(counted.items(), key=lambda item: -item[1])
         ],
-        "changes": [one.told() for one in sorted(changes, key=lambda one: (one.change, one.cause, one.problem_id))],
+        "changes": sorted(changes, key=lambda one: (one["change"], one["cause"], one["problem_id"])),
     }
 
 
@@ -191,27 +185,39 @@ def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explain(
-    row: dict[str, Any], answers: list[str | None], decided: list[dict[str, dict[str, Any]]], gone: dict[str, str]
+    row: dict[str, Any],
+    answers: tuple[str | None, str | None],
+    decided: tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]],
+    gone: dict[str, str],
 ) -> Change:
     problem_id, change = row["problem_id"], row["change"]
-    by_people = [one.get(PEOPLE) for one in decided]
+    then, now = decided
+
+    def because(stage: str, cause: str, before: str, after: str, detail: str = "") -> Change:
+        return {
+            "problem_id": problem_id, "change": change, "stage": stage, "cause": cause,
+            "before": before, "after": after, "detail": detail, "moved_by": "",
+        }  # fmt: skip
+
+    by_people = (then.get(PEOPLE), now.get(PEOPLE))
     if by_people[1] and by_people[1]["reason_code"] == Reason.WITHDRAWN and by_people[0] != by_people[1]:
         said = _cause(PEOPLE, by_people[0] or {}, by_people[1])[1]  # a person's doing, even where its text is gone
-        return Change(problem_id, change, PEOPLE, A_PERSON, _reason(by_people[0]), _reason(by_people[1]), said)
-    before, after = ("absent" if one is None else "present" for one in answers)
-    if before != after:
-        return Change(problem_id, change, FUNNEL[0], SOURCE, before, after, gone.get(problem_id, ""))
+        return because(PEOPLE, A_PERSON, _reason(by_people[0]), _reason(by_people[1]), said)
+    if (answers[0] is None) != (answers[1] is None):
+        before, after = ("absent" if one is None else "present" for one in answers)
+        return because(FUNNEL[0], SOURCE, before, after, gone.get(problem_id, ""))
     if all(answers) and answers[0] != answers[1]:
-        return Change(problem_id, change, FUNNEL[0], SOURCE, f"answer {answers[0]}", f"answer {answers[1]}")
+        return because(FUNNEL[0], SOURCE, f"answer {answers[0]}", f"answer {answers[1]}")
     for stage in FUNNEL:
-        a, b = decided[0].get(stage), decided[1].get(stage)
+        if stage not in then and stage not in now:
+            continue
+        a, b = then.get(stage), now.get(stage)
         if a != b and _said(a, change) != _said(b, change):
             cause, detail = _cause(stage, a or {}, b or {})
-            return Change(problem_id, change, stage, cause, _reason(a), _reason(b), detail)
+            return because(stage, cause, _reason(a), _reason(b), detail)
     if change == RELABELLED:
-        return Change(problem_id, change, "tags", RULE, str(row["domain_a"]), str(row["domain_b"]))
-    a_weight, b_weight = row["weight_a"], row["weight_b"]
-    return Change(problem_id, change, FUNNEL[-1], THRESHOLD, str(a_weight), str(b_weight), "weights")
+        return because("tags", RULE, str(row["domain_a"]), str(row["domain_b"]))
+    return because(FUNNEL[-1], THRESHOLD, str(row["weight_a"]), str(row["weight_b"]), "weights")
 
 
 def _withdrawn(lake: Readable, changed: list[str]) -> dict[str, str]:
@@ -269,21 +275,16 @@ def _evidence(a: dict[str, Any], b: dict[str, Any]) -> str:
     return " -> ".join(one.get("evidence") or "{}" for one in (a, b))
 
 
-def _who_moved(changes: Iterable[Change], members: dict[str, dict[str, Any]]) -> list[Change]:
+def _tell_who_moved(changes: list[Change], members: dict[str, dict[str, Any]]) -> None:
     """Give displaced problems the cause of those that went the other way: of their own domain first, else of all."""
-    changes = list(changes)
     opposite = {ADDED: REMOVED, REMOVED: ADDED}
-    movers: dict[tuple[str, str], Counter[str]] = {}
+    movers: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for one in changes:
-        if one.cause != DISPLACED:
-            for domain in (members[one.problem_id]["domain"], ""):
-                movers.setdefault((one.change, domain), Counter())[f"{one.stage}: {one.cause}"] += 1
-    result = []
+        if one["cause"] != DISPLACED:
+            for domain in (members[one["problem_id"]]["domain"], ""):
+                movers[one["change"], domain][f"{one['stage']}: {one['cause']}"] += 1
+    told = {place: ", ".join(f"{cause} ({n})" for cause, n in by.most_common(2)) for place, by in movers.items()}
     for one in changes:
-        if one.cause == DISPLACED and one.change in opposite:
-            way = opposite[one.change]
-            by = movers.get((way, members[one.problem_id]["domain"])) or movers.get((way, "")) or Counter()
-            told = ", ".join(f"{cause} ({n})" for cause, n in by.most_common(2))
-            one = replace(one, moved_by=told)
-        result.append(one)
-    return result
+        if one["cause"] == DISPLACED and one["change"] in opposite:
+            way = opposite[one["change"]]
+            one["moved_by"] = told.get((way, members[one["problem_id"]]["domain"])) or told.get((way, ""), "")

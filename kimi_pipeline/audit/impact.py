@@ -18,7 +18,7 @@ from kimi_pipeline.lake import Lake
 
 
 def impact(lake: Lake, root: Path, query: str) -> dict[str, Any]:
-    """`{"kind", "query", "problems", "sets", "checkpoints"}` of a source's name, a rule (`evaluability@3`), or a problem.
+    """`{"kind", "query", "problems", "sets", "checkpoints"}` of a source's name, a rule (`evaluability@4`), or a problem.
 
     `sets` counts the problems held by each version, `checkpoints` those that RL trained on (of a rule's problems: those
     on which it has decided). Raises UserError where the query is nothing of the three.

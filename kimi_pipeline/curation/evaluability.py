@@ -27,7 +27,7 @@ from kimi_pipeline.rewards.verifier import shared_verifier
 from kimi_pipeline.rewards.worker_process import DEADLINE
 from kimi_pipeline.stages import Context, Outcome, Stage
 
-RULE = "evaluability@3"
+RULE = "evaluability@4"
 TRIES = 3  # of a verifier whose workers fail
 COLUMNS = """problem_id, prompt, answer, options, len(images) > 0 as pictured,
     len(submissions) > 0 or answer_kind = 'scored' as judged"""
@@ -64,7 +64,11 @@ def evaluate(
         reason = _by_answer(answer, plain)
         return (reason, "answer") if reason else (Reason.EVALUABLE, "")
     reason, where = found
-    return reason, where if isinstance(where, str) else f"prompt:{where[0]}-{where[1]}"
+    if isinstance(where, str):
+        return reason, where
+    start, end = where
+    start += len(prompt[start:end]) - len(prompt[start:end].lstrip())  # a drawing before the words is no part of them
+    return reason, f"prompt:{start}-{end}"
 
 
 def _by_prompt(prompt: str, lower: str, plain: str, drawn: bool) -> tuple[Reason, tuple[int, int] | str] | None:

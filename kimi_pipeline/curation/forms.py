@@ -47,8 +47,8 @@ def _form(*patterns: tuple[str, str], unless_asked: bool = False) -> Form:
     return Form(tuple((tuple(hints.split("|")), re.compile(pattern)) for hints, pattern in patterns), unless_asked)
 
 
-_SENTENCE = r"(?:^|[.!?:。]\s*|\n\s*)"  # where one begins
-_CLAUSE = r"(?:^|[.!?:;,。]\s*|\n\s*)"
+_SENTENCE = r"(?:^\s*|[.!?:。]\s*|\n\s*)"  # where one begins
+_CLAUSE = r"(?:^\s*|[.!?:;,。]\s*|\n\s*)"
 
 CHOICE = _form(
     (" of the following| of these| of those", r"\bwhich (?:one )?(?:\w+ )?of (?:the following|these|those)\b"),
@@ -81,7 +81,7 @@ TRUE_FALSE = _form(
     ("yes", rf"\byes or no\b{_NOUN}|\byes\s*/\s*no\b{_NOUN}"),
     (
         "is it |is this |is that ",
-        r"(?:^|[.!?:]\s+)is (?:it|this|that) (?:true|correct|false|possible)\b[^.?!]{0,120}\?",
+        r"(?:^\s*|[.!?:]\s+)is (?:it|this|that) (?:true|correct|false|possible)\b[^.?!]{0,120}\?",
     ),
     (
         "statement|claim|assertion",
@@ -99,7 +99,7 @@ _PROOF_VERBS = "prove|disprove|show|demonstrate|verify|justify|establish"
 PROOF = _form(
     (
         _PROOF_VERBS,
-        rf"(?:^|[.!?:;]\s+|\n\s*|,\s*(?:then\s+)?|\band\s+|\(\w{{1,3}}\)\s*|\bplease\s+)(?:{_PROOF_VERBS})\b"
+        rf"(?:^\s*|[.!?:;]\s+|\n\s*|,\s*(?:then\s+)?|\band\s+|\(\w{{1,3}}\)\s*|\bplease\s+)(?:{_PROOF_VERBS})\b"
         r"(?!\s+(?:(?:all )?your|that you|me|us|the (?:steps|work)))"
         r"[^.?!]{0,40}?\b(?:that|by|the|there|for|this|it|why|each|every|any|if)\b",
     ),
@@ -107,7 +107,7 @@ PROOF = _form(
     ("求证|试证", r"求证|试证"),
     (
         "证明|验证",
-        r"(?:^|[,。;:\n)]\s*)(?:请|试|用[^,。]{1,10})?(?:给出)?(?:证明|验证)(?!了|过|书|可得|可知|后)",
+        r"(?:^\s*|[,。;:\n)]\s*)(?:请|试|用[^,。]{1,10})?(?:给出)?(?:证明|验证)(?!了|过|书|可得|可知|后)",
     ),
     unless_asked=True,
 )

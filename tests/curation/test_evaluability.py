@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kimi_pipeline.bench.evaluability import caught, classes, doubtful_verdicts, read
 from kimi_pipeline.bench.poison import BOMBS
-from kimi_pipeline.curation.evaluability import evaluate, verifiable
+from kimi_pipeline.curation.evaluability import evaluate, evaluate_shard, verifiable
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.rewards.bounded import surely_small
 from kimi_pipeline.stages import Context
@@ -44,6 +45,30 @@ def test_programs_and_pictures() -> None:
     assert evaluate("Print YES or NO.", "", judged=True) == (Reason.EVALUABLE, "")
     assert evaluate("In the figure, find x.", "3")[0] is Reason.MISSING_FIGURE
     assert evaluate("In the figure, find x.", "3", pictured=True)[0] is Reason.EVALUABLE
+
+
+def seen(prompt: str, answer: str) -> tuple[Reason, str]:
+    """The reason, and the words of the prompt that it rests on."""
+    reason, where = evaluate(prompt, answer)
+    start, end = map(int, where.removeprefix("prompt:").split("-"))
+    return reason, prompt[start:end].strip(" .:")
+
+
+def test_a_drawing_stands_for_the_figure_and_says_nothing() -> None:
+    assert evaluate("[asy] draw(a); [/asy] In the figure, find x.", "3") == (Reason.EVALUABLE, "")
+    assert evaluate('[asy] label("Prove that"); [/asy] Find x.', "3") == (Reason.EVALUABLE, "")
+    assert seen("[asy] draw(a); [/asy] Prove that x = 3.", "3") == (Reason.PROOF, "Prove that")
+
+
+def test_capitals_count_beside_a_letter_whose_lower_case_is_longer() -> None:
+    assert seen("\u0130pek asks: PROVE THAT x = 3.", "3") == (Reason.PROOF, "PROVE THAT")
+
+
+def test_a_row_without_an_answer_or_with_options_as_a_field() -> None:
+    columns = {"problem_id": ["a", "b"], "prompt": ["What is 1 + 1?"] * 2, "answer": [None, "2"]}
+    rows = pa.table(columns | {"options": [None, ["1", "2"]], "pictured": [False] * 2, "judged": [False] * 2})
+    found = {row["problem_id"]: row["reason_code"] for row in evaluate_shard(rows).to_pylist()}
+    assert found == {"a": Reason.UNVERIFIABLE_ANSWER, "b": Reason.MULTIPLE_CHOICE}
 
 
 @pytest.mark.parametrize("answer", ["5", "\\frac{1}{2}", "\\{1, 2\\}", "x^2 + 1", "三", "(1, 2]", "\\infty", "\\$5"])
