@@ -218,6 +218,15 @@ def mutation(count: int, as_json: bool) -> None:
 
 
 @bench.command()
+@as_json
+def lines(as_json: bool) -> None:
+    """All tests under coverage.py: what share of the lines of the methods' packages do they run?"""
+    from kimi_pipeline.bench.lines import measure
+
+    tell(measure(Home.from_env().prepare()), as_json)
+
+
+@bench.command()
 @SEEDS
 @as_json
 def rewardmodels(seeds: str, as_json: bool) -> None:
