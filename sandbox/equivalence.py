@@ -55,7 +55,7 @@ _HUNGRY = {
         "python": "hoard = []\nwhile True: hoard.append(bytearray(1 << 20))",
         "cpp": "#include <cstdlib>\n#include <cstring>\nint main() { for (;;) memset(malloc(1 << 20), 1, 1 << 20); }",
         "javascript": "const hoard = []; for (;;) hoard.push(Buffer.alloc(1 << 20, 1))",
-        "bash": "x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done",
+        "bash": "tail /dev/zero",  # which looks for the end of a line
     },
     Outcome.OUTPUT_LIMIT: {
         "python": "while True: print('y' * 100)",
