@@ -17,6 +17,7 @@ from typing import Any
 
 from kimi_pipeline.digests import folder_digest
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.files import write_whole
 from kimi_pipeline.folders import scratch_folder
 
 MANIFEST = "kimi_manifest.json"
@@ -117,7 +118,5 @@ def made_at(root: Path, checkpoint: Checkpoint) -> float:
 
 
 def _write_manifest(entry: Path, checkpoint: Checkpoint) -> None:
-    scratch = entry / f".{MANIFEST}"
     values = checkpoint.manifest() | {REGISTERED_AT: time.time()}
-    scratch.write_text(json.dumps(values, indent=2, sort_keys=True, default=str))
-    os.replace(scratch, entry / MANIFEST)
+    write_whole(entry / MANIFEST, json.dumps(values, indent=2, sort_keys=True, default=str))

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.files import write_whole
 
 PROGRESS_SECONDS = 5.0
 OWNER = "KIMI_JOB_OWNER"  # environment variable: the process that a job works for
@@ -166,17 +167,6 @@ def _unwind(*_: Any) -> None:
     raise Terminated
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """All or nothing, also where the disk is full."""
-    scratch = path.with_name(f".{path.name}")
-    try:
-        scratch.write_text(text)
-        os.replace(scratch, path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
-
-
 def job_main(run: Callable[[dict[str, Any], Report], dict[str, Any]]) -> None:
     """The entry point of a job module: reads the spec named on the command line, runs, writes the result atomically."""
     die_with_parent()
@@ -193,7 +183,7 @@ def job_main(run: Callable[[dict[str, Any], Report], dict[str, Any]]) -> None:
             os._exit(128 + signal.SIGTERM)
     is_master = os.environ.get("RANK", "0") == "0"
     if is_master:
-        _write_whole(path.with_name("result.json"), json.dumps(result, default=str))
+        write_whole(path.with_name("result.json"), json.dumps(result, default=str))
     sys.stdout.flush()
     sys.stderr.flush()
     # Engines keep threads and children of their own; the result is on disk, so nothing they still do matters. A launcher

@@ -5,11 +5,12 @@ Belongs here: how plots look and that they are written whole. Does not belong he
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from kimi_pipeline.files import whole_file
 
 INK, GRID = "#1f4e79", "#d9dee3"
 LABEL_WIDTH = 14  # characters under a bar
@@ -28,9 +29,8 @@ def _draw(path: Path, title: str, x: str, y: str, paint: Callable[[Any], None]) 
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    figure.savefig(scratch, format="png")
-    os.replace(scratch, path)
+    with whole_file(path) as scratch:
+        figure.savefig(scratch, format="png")
     return str(path)
 
 

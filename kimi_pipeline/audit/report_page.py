@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 from kimi_pipeline.audit.report import report
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.files import write_whole
 from kimi_pipeline.lake import Lake
 
 BUCKETS = ("unsolved", "hard", "medium", "easy")
@@ -40,11 +40,9 @@ def write_report(lake: Lake, name: str, folder: Path) -> Path:
         problems=json.dumps([_row(row) for row in found["problems"]], ensure_ascii=False).replace("<", "\\u003c"),
     )
     path = folder / f"report-{found['version'].replace('@', '-')}.html"
-    scratch = path.with_suffix(".tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(text, encoding="utf-8")
-        os.replace(scratch, path)
+        write_whole(path, text)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}): give --output a writable folder") from error
     return path

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kimi_pipeline.bench.acceptance import Judged
+from kimi_pipeline.files import write_whole
 
 _SHOWN = 8  # of a list's figures; more are summed up
 
@@ -46,9 +47,7 @@ def write(found: Sequence[Judged], folder: Path) -> None:
             json.dumps({"date": now, "machine": _machine(), "checks": as_rows(found)}, indent=1) + "\n",
         ),
     ):
-        scratch = folder / f".{name}.tmp"
-        scratch.write_text(text)
-        os.replace(scratch, folder / name)
+        write_whole(folder / name, text)
 
 
 def page(found: Sequence[Judged], date: str) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.files import write_whole
 
 State = Literal["current", "stale", "missing"]
 FAILURES = (UserError, RuntimeError)  # refused input, a job that broke
@@ -127,10 +127,7 @@ class Study:
         return self.folder / f"{cell.name}.json"
 
     def _write(self, cell: Cell, inputs: dict[str, str], result: dict[str, Any], seconds: float) -> None:
-        path = self._path(cell)
-        scratch = path.with_suffix(".tmp")
-        scratch.write_text(json.dumps({"inputs": inputs, "result": result, "seconds": seconds}))
-        os.replace(scratch, path)
+        write_whole(self._path(cell), json.dumps({"inputs": inputs, "result": result, "seconds": seconds}))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kimi_pipeline.bench.planting import NAMES, THINGS, reworded
+from kimi_pipeline.files import whole_file
 
 DISTINCT, REWORDED, TEMPLATE = "distinct", "near_duplicate", "template"
 SHARES = {DISTINCT: 0.7, REWORDED: 0.2, TEMPLATE: 0.1}
@@ -110,10 +110,8 @@ def write(path: Path, count: int, seed: int = 0) -> Path:
     """The rows as JSON lines; a file that is there already is not drawn again."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(".tmp")
-        with scratch.open("w") as out:
+        with whole_file(path) as scratch, scratch.open("w") as out:
             out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows(count, seed))
-        os.replace(scratch, path)
     return path
 
 

@@ -24,6 +24,7 @@ from typing import Any
 from kimi_pipeline.corpora.coding_problem import Program
 from kimi_pipeline.digests import digest, folder_digest
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.files import write_whole
 from kimi_pipeline.home import CHECKOUT, Home
 from kimi_pipeline.testcases.mutants import Mutant, draw_mutants
 
@@ -142,7 +143,7 @@ def _target(target: Target, tree: Path, own: Path, count: int) -> dict[str, Any]
         if key not in found:
             path.write_text(mutant.program.source)
             found[key] = not _passes(tree, target.tests, limit)
-            _keep(known, found)
+            write_whole(known, json.dumps(found))
         print(
             f"{target.name} {number}/{len(mutants)}: {mutant.change}: {'killed' if found[key] else 'alive'}",
             file=sys.stderr,
@@ -187,9 +188,3 @@ def _passes(tree: Path, tests: Sequence[str], limit: float | None) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
-
-
-def _keep(path: Path, found: dict[str, bool]) -> None:
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(found))
-    os.replace(scratch, path)

@@ -18,6 +18,7 @@ from typing import Any
 
 from kimi_pipeline.bench.agreement import DATA, require
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.files import write_whole
 from kimi_pipeline.home import CHECKOUT, Home
 
 COMMAND = "bench verifier"
@@ -108,9 +109,7 @@ def draw(folder: Path, problems: int) -> None:
                     if len(found) % 20 == 0:
                         print(f"bench: responses to {len(found)} of {len(asked)} problems", file=sys.stderr, flush=True)
         carrier.close()
-    whole = path.with_suffix(".whole")
-    whole.write_text("".join(json.dumps(found[place]) + "\n" for place in range(len(asked))))
-    whole.replace(path)
+    write_whole(path, "".join(json.dumps(found[place]) + "\n" for place in range(len(asked))))
     part.unlink()
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from kimi_pipeline.curation.people import record_people
 from kimi_pipeline.curation.review import QUESTIONS, Decided, decide, listed, waiting
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.files import write_whole
 from kimi_pipeline.lake import Lake
 
 ASKED = ("problem_id", "question", "stage", "reason_code", "proposed", "evidence", "prompt", "answer", "response")
@@ -35,10 +35,8 @@ def export(lake: Lake, path: Path, question: str | None = None, *, everything: b
     writer = csv.DictWriter(text, [*ASKED, *ANSWERED], extrasaction="ignore")
     writer.writeheader()
     writer.writerows({name: _shielded(row[name]) for name in [*ASKED, *ANSWERED]} for row in rows)
-    scratch = path.with_name(f".{path.name}.tmp")
     try:
-        scratch.write_text(text.getvalue(), encoding="utf-8-sig", newline="")  # the mark tells Excel that it is UTF-8
-        os.replace(scratch, path)
+        write_whole(path, text.getvalue(), encoding="utf-8-sig")  # its mark tells Excel that it is UTF-8
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}): give a file in a writable folder") from error
     return len(rows)

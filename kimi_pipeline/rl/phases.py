@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kimi_pipeline.files import write_whole
+
 HUNG = 75  # exit code: a temporary failure, worth another try
 WAITING = "idle"
 
@@ -58,11 +60,9 @@ class Phases:
             self._beat(WAITING)
 
     def _beat(self, name: str) -> None:
-        scratch = self._path.with_suffix(".tmp")
         self._beats += 1  # makes every beat another one, also where phase and iteration are the same
         beat = {"rank": self._rank, "phase": name, "iteration": self._iteration, "number": self._beats}
-        scratch.write_text(json.dumps(beat))
-        os.replace(scratch, self._path)
+        write_whole(self._path, json.dumps(beat))
 
 
 def _stop(line: str) -> None:

@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.files import write_whole
 from kimi_pipeline.rl.prompt_sampling import Prompt
 
 RUN = "run.json"
@@ -92,9 +93,7 @@ class Recovery:
         """Start anew on these prompts: earlier checkpoints of the run are removed."""
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True)
-        scratch = self.root / f".{RUN}"
-        scratch.write_text(json.dumps({"prompt_set": dict(version), "prompts": contents(prompts)}))
-        os.replace(scratch, self.root / RUN)
+        write_whole(self.root / RUN, json.dumps({"prompt_set": dict(version), "prompts": contents(prompts)}))
 
     def scratch(self, iteration: int) -> Path:
         """Where an iteration's checkpoint is prepared; the ranks write their share of the trainer there."""

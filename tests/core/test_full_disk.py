@@ -12,8 +12,8 @@ import pytest
 
 from kimi_pipeline import tables
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.files import write_whole
 from kimi_pipeline.home import Home
-from kimi_pipeline.jobs import _write_whole
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.problems import Problem
 
@@ -59,7 +59,7 @@ def test_a_home_without_room_is_refused_at_once(small_disk: Path) -> None:
 
 def test_a_result_that_does_not_fit_leaves_nothing(small_disk: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
-        _write_whole(small_disk / "result.json", "x" * 2_000_000)
+        write_whole(small_disk / "result.json", "x" * 2_000_000)
     assert list(small_disk.iterdir()) == []
-    _write_whole(small_disk / "result.json", "{}")
+    write_whole(small_disk / "result.json", "{}")
     assert [path.name for path in small_disk.iterdir()] == ["result.json"]
