@@ -23,6 +23,7 @@ from kimi_pipeline.lake import Lake
 from resources.instance import MANAGED, TEMPLATE, open_instance, prepare_instance
 from resources.runs import FROM_TERMINAL, UNFINISHED, only_run
 from tests.dagster.fakes import LINEAGE, refuses, with_compute
+from tests.processes import alive, status
 
 
 def wait_for(what: Callable[[], bool], seconds: float = 30) -> None:
@@ -30,17 +31,6 @@ def wait_for(what: Callable[[], bool], seconds: float = 30) -> None:
     while not what():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.1)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_a_selection_brings_what_it_reads() -> None:
@@ -166,7 +156,7 @@ def test_a_stopped_run_ends_where_its_job_is_a_fork(
     run = subprocess.Popen([sys.executable, "-m", "tests.dagster.fake_launch", str(mark), mode], cwd=CHECKOUT)
     wait_for(lambda: mark.is_file() and mark.read_text() != "")
     job = int(mark.read_text())
-    assert parent(job) != run.pid
+    assert status(job)["PPid"] != str(run.pid)
     run.send_signal(number)
     assert run.wait(20) == 130
     assert not alive(job)

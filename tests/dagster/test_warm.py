@@ -18,7 +18,8 @@ from resources import warm
 from resources.compute import Process
 from resources.warm import WarmProcess, is_worth_it
 from tests.conftest import require
-from tests.dagster.test_launch import alive, wait_for
+from tests.dagster.test_launch import wait_for
+from tests.processes import alive
 
 BASE = "kimi_pipeline.training.base"
 LIGHT = "tests.dagster.light_warm"
