@@ -13,7 +13,8 @@ responses to a problem vary in length, and a few problems take ten times as long
 response has the same few tokens, so that nobody ever waits or pads: the easiest case for a padded batch.
 
 A round is all arms of all workloads in turn, each in a process of its own; engine start and the first iterations are left
-out. A round's arm that is finished is kept.
+out. Each round begins with another arm, since a machine may be slower for a while after one that was hard on it. A round's
+arm that is finished is kept.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def measure(home: Home, size: Size | None = None, changes: Mapping[str, Any] | N
         _cell(own, profile, python, workload, arm, number)
         for number in range(size.rounds)
         for workload, profile in profiles.items()
-        for arm in ARMS
+        for arm in turn(number)
     ]
     study.run(cells, stop_at_failure=True)
     found: dict[str, dict[str, list[Lists]]] = {name: {arm: [] for arm in ARMS} for name in WORKLOADS}
@@ -181,6 +182,12 @@ def _means(rounds: Sequence[Lists], name: str, left_out: int) -> list[float]:
 def _ratio(found: Mapping[str, Sequence[Lists]], rival: str, name: str, left_out: int) -> float:
     pairs = zip(_means(found[OURS], name, left_out), _means(found[rival], name, left_out), strict=True)
     return statistics.median(theirs / ours for ours, theirs in pairs)
+
+
+def turn(number: int) -> tuple[str, ...]:
+    """The arms in the order of a round."""
+    first = number % len(ARMS)
+    return ARMS[first:] + ARMS[:first]
 
 
 # -- running the arms -------------------------------------------------------------------------------------------

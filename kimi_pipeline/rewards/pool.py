@@ -94,6 +94,10 @@ class Pool:
                 self._slots.append(_Slot(self))
         return task.future
 
+    def warm_up(self) -> None:
+        """Start a worker beside whatever else goes on, so that the first question for one does not wait for its imports."""
+        self.submit("1", ["1"], "integer")
+
     def close(self) -> None:
         """End all workers; what still waits fails."""
         self._closed = True

@@ -179,6 +179,7 @@ class _Loop:
         """Load the trainer, bring vLLM up beside it, take up a saved run, and hand the weights over."""
         from kimi_pipeline.inference.vllm_carrier import VllmCarrier
         from kimi_pipeline.rewards.composite import shaping_notes
+        from kimi_pipeline.rewards.pool import shared_pool
         from kimi_pipeline.rl.asking import independent_judge, reward_judge
         from kimi_pipeline.rl.handover import Canary
         from kimi_pipeline.rl.learning import Learner
@@ -191,6 +192,8 @@ class _Loop:
 
         profile, rl = self.profile, self.profile.rl
         with self.phases("start"):
+            if rl.reward != "random":
+                shared_pool().warm_up()  # else the first iteration that asks a worker waits a second for it
             folder = Path(self.spec["checkpoint"]["folder"])
             engine = EngineSettings(rl.zero_stage, profile.model.dtype, rl.learning_rate, rl.max_grad_norm)
             self.trainer: Trainer = Trainer(folder, engine, self.ranks)

@@ -41,6 +41,12 @@ def test_ratios_are_medians_of_each_round_and_leave_the_warm_up_out() -> None:
     assert told["hand_over_share"] == pytest.approx(0.1 / 2.0)  # the medians over iterations: 0.1 s of 1, 3, 4, 4, 1, 1
 
 
+def test_every_arm_begins_a_round_in_its_turn() -> None:
+    rounds = [rl.turn(number) for number in range(4)]
+    assert [one[0] for one in rounds] == [*rl.ARMS, rl.ARMS[0]]
+    assert all(sorted(one) == sorted(rl.ARMS) for one in rounds)
+
+
 def test_an_arm_is_measured_by_its_finished_rollouts() -> None:
     columns = ("groups", "seconds_rollout", "seconds_train", "cpu_seconds_rollout", "cpu_seconds_train", "decode_steps")
     rows = [(0.0, 9.0, 1.0, 18.0, 2.0, 40.0), (3.0, 3.0, 1.0, 6.0, 2.0, 20.0), (2.0, 4.0, 2.0, 8.0, 4.0, 30.0)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -126,6 +127,17 @@ def test_plain_answers_start_no_worker() -> None:
     ]
     for reference, kind in (("12", "integer"), ("(3, 4)", "tuple"), ("[1, 2, 3]", "tuple"), ("even", "text")):
         assert len(verifier.verify(reference, answers, kind)) == len(answers)
+
+
+def test_a_pool_may_be_warmed_up_before_anybody_asks() -> None:
+    with contextlib.closing(Pool(Limits(workers=2))) as pool:
+        pool.warm_up()
+        end = time.monotonic() + 60
+        while not pool.pids and time.monotonic() < end:
+            time.sleep(0.01)
+        (worker,) = pool.pids
+        assert pool.submit("2", ["2"], "integer").result(60)[0].same is True
+        assert pool.pids == [worker]
 
 
 def test_threads_and_event_loops_may_ask(verifier: Verifier) -> None:
