@@ -58,7 +58,7 @@ SETTINGS = {
     "sft.learning_rate": 1e-3,
     "sft.max_held_out_loss": 2.0,
 }
-WORKED, PROMPTS, HELD_OUT = 2500, 400, 100
+WORKED, PROMPTS, HELD_OUT = 10_000, 400, 100
 LAST = 5  # iterations that an end's figures average over
 
 
