@@ -204,13 +204,22 @@ def _run(own: Home, profile: Profile, begin: Mapping[str, str], judge: Mapping[s
             "prompt_set": {"name": NAME, "version": 1, "digest": "0" * 32},
         },
     )
-    rows = Lake(own.lake).rows(
-        "select r.iteration, r.reward, s.text, s.problem_id, count(p.part) as asked from rollouts r "
+    answers = {problem_id(item.prompt): item.answer for _, item in _drawn(200 + profile.seed, PROMPTS)}
+    return judged(Lake(own.lake), result["policy"], answers) | {
+        "reward": [round(point.get("reward", 0.0), 4) for point in result["curves"]],
+        "seconds": round(result["seconds"], 1),
+    }
+
+
+def judged(lake: Lake, policy: str, answers: Mapping[str, str]) -> dict[str, Any]:
+    """What the oracle says of a run's rollouts (`true`: its pass rate an iteration), on which share of them the reward model was
+    asked, and how often the two agreed. `answers`: by problem."""
+    rows = lake.rows(
+        "select r.sample_id, r.iteration, r.reward, s.text, s.problem_id, count(p.part) as asked from rollouts r "
         "join samples s using (sample_id) left join reward_parts p on p.sample_id = r.sample_id and p.part = 'cot_rm' "
         "where r.policy = ? group by all order by r.iteration",
-        [result["policy"]],
+        [policy],
     )
-    answers = {problem_id(item.prompt): item.answer for _, item in _drawn(200 + profile.seed, PROMPTS)}
     by_iteration: dict[int, list[bool]] = {}
     agreeing = []
     for row in rows:
@@ -225,6 +234,4 @@ def _run(own: Home, profile: Profile, begin: Mapping[str, str], judge: Mapping[s
         "true_last": round(statistics.mean(true[-LAST:]), 4),
         "asked_share": round(len(agreeing) / max(1, len(rows)), 4),
         "agreement": round(statistics.mean(agreeing), 4) if agreeing else 1.0,
-        "reward": [round(point.get("reward", 0.0), 4) for point in result["curves"]],
-        "seconds": round(result["seconds"], 1),
     }

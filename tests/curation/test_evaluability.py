@@ -126,10 +126,14 @@ def test_a_reference_that_exceeds_the_verifiers_limits_goes_and_no_other_starts_
 
 
 def test_workers_that_fail_say_nothing_of_the_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
     class Failing:
         def checkable(self, reference: str) -> str:
+            asked.append(reference)
             return "worker_failed"
 
     monkeypatch.setattr("kimi_pipeline.curation.evaluability.shared_verifier", Failing)
     with pytest.raises(RuntimeError, match="workers fail"):
         evaluate("What is the number of ways?", "9^{9^{9}}")
+    assert len(asked) == 3
