@@ -96,7 +96,9 @@ class EndpointCarrier:
 
     async def _serve(self, requests: Iterator[SampleRequest], results: queue.SimpleQueue[Any]) -> None:
         settings = self._settings
-        limits = httpx.Limits(max_connections=settings.endpoint_concurrency)
+        # No connection is used twice: where a gateway answers twice on one, the second answer would be taken for that of the
+        # next request, and so on for good. A new connection is little beside an answer of a model.
+        limits = httpx.Limits(max_connections=settings.endpoint_concurrency, max_keepalive_connections=0)
         async with httpx.AsyncClient(
             headers=self._headers,
             timeout=settings.endpoint_timeout_s,
