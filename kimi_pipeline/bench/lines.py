@@ -3,7 +3,7 @@
 Belongs here: which packages are the methods', running the tests, the shares. Does not belong here: whether a test would notice
 a wrong line (`mutation.py`), how coverage is taken in jobs and forks (`[tool.coverage]` in `pyproject.toml`).
 
-The verifier's workers and programs in the sandbox run without coverage: they end by SIGKILL, or are not ours.
+The verifier's workers run without coverage, since they end by SIGKILL: lines that they alone run count as not run.
 """
 
 from __future__ import annotations

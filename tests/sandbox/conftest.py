@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -13,13 +14,20 @@ from tests.conftest import missing
 SIZE = WorkerSize(memory_mb=1024, processes=64, disk_mb=64, files=4096)
 
 
-def open_or_miss(backend: str, **settings: object) -> Sandbox:
-    """A sandbox of that backend; where the machine has none, a skip with its reason (a failure under REQUIRE_ALL=1)."""
+@contextlib.contextmanager
+def or_miss(what: str) -> Iterator[None]:
+    """Where the machine has none of what the block makes, a skip with its reason (a failure under REQUIRE_ALL=1)."""
     try:
-        return sandbox.open(backend, size=SIZE, **settings)  # type: ignore[arg-type]
+        yield
     except BackendUnavailable as error:
-        missing(f"no {backend} backend: {error}")
+        missing(f"no {what}: {error}")
         raise
+
+
+def open_or_miss(backend: str, **settings: object) -> Sandbox:
+    """A sandbox of that backend, or a skip."""
+    with or_miss(f"{backend} backend"):
+        return sandbox.open(backend, size=SIZE, **settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session", params=sandbox.BACKENDS)

@@ -23,18 +23,15 @@ from sandbox.errors import WorkerGone
 from sandbox.workers import greet
 from tests.conftest import missing
 from tests.processes import alive, family, status, survivors
-from tests.sandbox.conftest import SIZE
+from tests.sandbox.conftest import SIZE, or_miss
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users: needs root")
 
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[BubblewrapBackend]:
-    try:
+    with or_miss("bubblewrap backend"):
         made = BubblewrapBackend(SIZE)
-    except BackendUnavailable as error:
-        missing(f"no bubblewrap backend: {error}")
-        raise
     yield made
     made.close()
     assert made.leftovers() == []

@@ -10,8 +10,8 @@ import pytest
 
 from sandbox import BackendUnavailable
 from sandbox.backends import cgroups
-from tests.conftest import missing
 from tests.processes import survivors
+from tests.sandbox.conftest import or_miss
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="makes control groups: needs root")
 
@@ -92,11 +92,8 @@ def test_version_1_lies_below_our_own_group(tmp_path: Path) -> None:
 
 @as_root
 def test_a_group_bounds_processes_and_is_emptied() -> None:
-    try:
+    with or_miss("control groups"):
         groups = cgroups.find()
-    except BackendUnavailable as error:
-        missing(str(error))
-        raise
     group = groups.create("trial", cgroups.Ceiling(memory=64 << 20, processes=4))
     script = "read line; for i in 1 2 3 4 5 6 7 8; do sleep 60 2>/dev/null & done; wait"
     process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
