@@ -19,9 +19,10 @@ import dagster as dg
 
 from assets.checks import RULES
 from assets.nights import JOB, SCHEDULE, last_due, newest_night
+from kimi_pipeline.clock import now
 from kimi_pipeline.curation.promotion import current
 from kimi_pipeline.inference.budget import BUDGET
-from kimi_pipeline.lake import Lake, now
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.nights.shift import BLOCKED
 from kimi_pipeline.profiles import Profile
 from resources import LakeResource

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from kimi_pipeline.lake import now
+from kimi_pipeline.clock import now
 from kimi_pipeline.maintenance.tidying import tidy
 from kimi_pipeline.profiles import Profile
 from resources import LakeResource

@@ -13,7 +13,7 @@ import dagster as dg
 
 from assets.shown import markdown_table
 from assets.work import refusals_as_failures, stage_context
-from kimi_pipeline.lake import now
+from kimi_pipeline.clock import now
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.profiles.sections import Nights
 from kimi_pipeline.stages import Stage

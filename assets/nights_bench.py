@@ -19,7 +19,7 @@ from typing import Any
 import dagster as dg
 
 import assets.nights as night_assets
-import kimi_pipeline.lake as lake_module
+import kimi_pipeline.clock as clock_module
 from assets.definitions import build_defs
 from kimi_pipeline.bench.curation_job import SKIPPED, alone, drawn_lineage
 from kimi_pipeline.bench.nights import CHECKPOINT_EVERY, MAINTENANCE_EVERY
@@ -122,7 +122,7 @@ def _lineage() -> dict[str, Stage]:
 
 def _stand_in(lake: Lake, clock: Clock) -> None:
     """Put the clock and the drawn answers where the modules look for theirs: this process does nothing else."""
-    lake_module.now = clock  # type: ignore[assignment]
+    clock_module.now = clock  # type: ignore[assignment]
     night_assets.now = clock  # type: ignore[assignment]
     answers = {row["problem_id"]: row["answer"] for row in lake.rows("select problem_id, answer from problems")}
     carrier = DrawnCarrier(answers)

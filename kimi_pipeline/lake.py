@@ -1,58 +1,37 @@
 """The lake: Delta tables under one folder, written atomically, read with DuckDB or as Arrow.
 
-Belongs here: commits (with run id, reason and schema version), reads at a version, upserts, digests. Does not belong here:
-which tables there are (`tables/`) and what their rows mean; rewriting files without changing content (`maintenance/`).
+Belongs here: commits (with run id, reason and schema version), reads at a version, upserts. Does not belong here: which
+tables there are (`tables/`) and what their rows mean; how Delta writes (`commits.py`), stamps (`clock.py`), digests of rows
+(`row_digests.py`); rewriting files without changing content (`maintenance/`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import itertools
-import json
-import logging
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
-from deltalake import (
-    BloomFilterProperties,
-    ColumnProperties,
-    CommitProperties,
-    DeltaTable,
-    PostCommitHookProperties,
-    WriterProperties,
-    write_deltalake,
-)
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from kimi_pipeline import database
-from kimi_pipeline.digests import digest
-from kimi_pipeline.errors import UserError, says
+from kimi_pipeline.clock import stamp
+from kimi_pipeline.commits import commit_options, layout, room
+from kimi_pipeline.errors import UserError
+from kimi_pipeline.row_digests import relation_digest
 from kimi_pipeline.snapshots import SCHEMA_VERSION, Snapshot, Snapshots, schema_of
 from kimi_pipeline.tables import TABLES, Table
 from kimi_pipeline.tables.changes import columns_since
 from kimi_pipeline.tables.declare import sql_type
 
-log = logging.getLogger("kimi_pipeline")
-Compression = Literal["SNAPPY", "ZSTD"]
 BATCH_ROWS = 20_000  # of a streamed result
 APPEND_TRIES = 20  # appends to one table never conflict in Delta; the tries cover a racing creation of it
-GROUP_ROWS = 32_768  # of a row group: what is read at least where one problem is asked for
-FALSE_HITS = 0.05  # of the Bloom filters; 30 KB a row group
-LOOKED_UP = "problem_id"  # the column by which one problem is found among millions of rows
-KEEP_LOG = PostCommitHookProperties(cleanup_expired_logs=False)
-CLOCK = ".clock"  # the newest stamp
-JUMP = timedelta(minutes=1)  # a clock that is further behind is worth a line
 Parameters = Sequence[Any] | dict[str, Any]  # of a query: in the order of its `?`, or by the names after its `$`
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Lake:
@@ -159,7 +138,7 @@ class Lake:
             return 0
         changed = changed.cast(table.schema)
         condition = " and ".join(f'target."{name}" = source."{name}"' for name in table.key)
-        with self.room(table):
+        with room(table, self.root):
             (
                 self.delta(table)
                 .merge(
@@ -168,7 +147,7 @@ class Lake:
                     source_alias="source",
                     target_alias="target",
                     writer_properties=layout(table, None),
-                    **self.commit_options(table, run_id, reason),
+                    **commit_options(table, run_id, reason),
                 )
                 .when_matched_update_all()
                 .when_not_matched_insert_all()
@@ -234,7 +213,7 @@ class Lake:
         tries = APPEND_TRIES if isinstance(data, pa.Table) else 1  # a stream is read once
         for attempt in range(tries):
             try:
-                with self.room(table):
+                with room(table, self.root):
                     write_deltalake(
                         self.path(table),
                         data,
@@ -243,53 +222,13 @@ class Lake:
                         description=SCHEMA_VERSION.format(table.version),
                         configuration={"delta.appendOnly": "true"} if table.append_only else None,
                         writer_properties=layout(table, data.num_rows if isinstance(data, pa.Table) else None),
-                        **self.commit_options(table, run_id, reason),
+                        **commit_options(table, run_id, reason),
                         **options,
                     )
                 return
             except CommitFailedError:
                 if attempt == tries - 1:
                     raise
-
-    @contextlib.contextmanager
-    def room(self, table: Table) -> Iterator[None]:
-        """A full or read-only disk as one line. Nothing was committed: files that no log names are no part of a table."""
-        try:
-            yield
-        except (DeltaError, OSError) as error:
-            if says(error, (errno.EROFS, errno.EACCES, errno.EPERM)):
-                raise UserError(
-                    f"cannot write table {table.name}: {self.root} is read-only or not yours: set KIMI_HOME to a writable folder"
-                ) from error
-            if not says(error, (errno.ENOSPC,)):
-                raise
-            raise UserError(f"no disk space for table {table.name} in {self.root}: free some and run again") from error
-
-    @staticmethod
-    def commit_options(table: Table, run_id: str, reason: str) -> dict[str, Any]:
-        """What every commit is given: who made it and why, and that the log of older versions stays (Delta would forget
-        those of more than a month ago; manifests name them for good)."""
-        said = {"run_id": run_id, "reason": reason, "schema_version": str(table.version)}
-        return {
-            "commit_properties": CommitProperties(custom_metadata=said),
-            "post_commithook_properties": KEEP_LOG,
-        }
-
-    def stamp(self) -> datetime:
-        """The time that rows get which are written now: the clock's, but always after every stamp before, whatever the
-        clock does. The order of decisions is the order of their times."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / CLOCK).open("a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            said = file.read()
-            last, clock = datetime.fromisoformat(said) if said else None, now()
-            if last is not None and last - clock > JUMP:
-                log.warning("the clock says %s, rows of the lake are newer: they go on from %s", clock, last)
-            made = clock if last is None else max(clock, last + timedelta(microseconds=1))
-            file.truncate(0)
-            file.write(made.isoformat())
-        return made
 
     def arrow(self, table: Table, rows: pa.Table | Iterable[dict[str, Any]], run_id: str) -> pa.Table:
         """Rows in the table's schema; `run_id` and `created_at` are filled in where they are missing."""
@@ -303,12 +242,12 @@ class Lake:
         rows = list(rows)
         if not rows:
             return table.schema.empty_table()
-        stamp = {"run_id": run_id, "created_at": self._stamp_of(table)}
-        return pa.Table.from_pylist([stamp | row for row in rows], schema=table.schema)
+        stamped = {"run_id": run_id, "created_at": self._stamp_of(table)}
+        return pa.Table.from_pylist([stamped | row for row in rows], schema=table.schema)
 
     def _stamp_of(self, table: Table) -> datetime:
-        with self.room(table):
-            return self.stamp()
+        with room(table, self.root):
+            return stamp(self.root)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -423,13 +362,13 @@ class Lake:
             content = db.sql(
                 f"select {listed} from {table.name} where {condition}", params=[value for _, _, value in where or []]
             )
-            return _digest(db, content)
+            return relation_digest(content)
 
     def query_digest(self, query: str, parameters: Parameters = (), **extra: pa.Table) -> str:
         """`table_digest` of what a query over the tables gives, without holding it."""
         with database.connection() as db:
             self._open_named(db, query, extra)
-            return _digest(db, db.sql(query, params=parameters))
+            return relation_digest(db.sql(query, params=parameters))
 
     def history(self, table: Table) -> list[dict[str, Any]]:
         return self.delta(table).history() if self.exists(table) else []
@@ -457,50 +396,6 @@ class Readable(Protocol):
     def rows(self, query: str, parameters: Parameters = ()) -> list[dict[str, Any]]: ...
 
 
-def layout(table: Table, rows: int | None, compression: Compression = "SNAPPY") -> WriterProperties:
-    """How files of a table are written: in row groups each with a filter of the problems in it, so that asking for one
-    problem reads a few groups whatever their order. A few rows (None: nobody knows how many) need no filter."""
-    filtered = LOOKED_UP in table.schema.names and (rows is None or rows >= GROUP_ROWS)
-    bloom = BloomFilterProperties(True, FALSE_HITS, GROUP_ROWS)
-    return WriterProperties(
-        max_row_group_size=GROUP_ROWS,
-        compression=compression,
-        column_properties={LOOKED_UP: ColumnProperties(bloom_filter_properties=bloom)} if filtered else None,
-    )
-
-
 def _dictionaries(found: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
     names = found.columns
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-
-def table_digest(data: pa.Table) -> str:
-    """The digest of Arrow rows as a set: row order does not count, column order and names do."""
-    with database.connection() as db:
-        return _digest(db, db.from_arrow(data))
-
-
-def _digest(db: duckdb.DuckDBPyConnection, content: duckdb.DuckDBPyRelation) -> str:
-    """The digest of a query's rows: the sum of their 128-bit hashes, which needs no sorting and no memory.
-
-    A sum is as good as sorting against chance, as digests are used here; it is no defence against one who forges rows.
-    """
-    names = list(content.columns)
-    listed = ", ".join(f'"{name}" := "{name}"' for name in names)
-    hashed = content.project(f"cast(struct_pack({listed}) as varchar) as row")
-    found = hashed.aggregate(
-        "sum(md5_number_lower(row)::hugeint)::varchar, sum(md5_number_upper(row)::hugeint)::varchar, count(*)"
-    ).fetchall()
-    return digest([names, *found[0]])
-
-
-def content_digest(table: Table, rows: Iterable[dict[str, Any]]) -> str:
-    """The digest that rows will have in their table: volatile columns left out."""
-    names = [name for name in table.schema.names if name not in table.volatile]
-    schema = pa.schema([table.schema.field(name) for name in names])
-    return table_digest(pa.Table.from_pylist([{name: row[name] for name in names} for row in rows], schema=schema))
-
-
-def as_json(value: Any) -> str:
-    """Compact JSON for evidence, parameter and manifest columns."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)

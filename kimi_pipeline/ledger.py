@@ -13,9 +13,10 @@ from typing import Any
 import pyarrow as pa
 
 from kimi_pipeline.digests import digest
-from kimi_pipeline.lake import Lake, as_json
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.tables import LEDGER
+from kimi_pipeline.tables.declare import as_json
 
 KEEP, REFUSE = "keep", "refuse"
 PERSON = "person:"  # how the actor of a person's decision begins; a rule's is its name and version

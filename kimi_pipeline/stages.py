@@ -25,9 +25,10 @@ from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.jobs import Launcher
-from kimi_pipeline.lake import Lake, as_json
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.shards import LocalShards, ShardMap
+from kimi_pipeline.tables.declare import as_json
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-LAKE = "kimi_pipeline.lake"
+CLOCK, LAKE = "kimi_pipeline.clock", "kimi_pipeline.lake"
 BRIEF, LONG = (0.0, 0.05), (1.0, 2.0)  # seconds
 
 
@@ -61,11 +61,11 @@ def jump_clock(at: float, by: float) -> None:
     time.time = lambda: seconds() + shift()
     time.time_ns = lambda: nanoseconds() + int(shift() * 1e9)
 
-    def change(lake: Any) -> None:
-        now = lake.now
-        lake.now = lambda: now() + timedelta(seconds=shift())
+    def change(clock: Any) -> None:
+        now = clock.now
+        clock.now = lambda: now() + timedelta(seconds=shift())
 
-    sys.meta_path.insert(0, After(LAKE, change))
+    sys.meta_path.insert(0, After(CLOCK, change))
 
 
 def slow_storage(at: float, seed: int, home: str, told: str) -> None:

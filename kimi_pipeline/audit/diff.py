@@ -15,9 +15,10 @@ from typing import Any, TypedDict
 from kimi_pipeline import tables
 from kimi_pipeline.audit.sets import named_version
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Lake, Readable, as_json
+from kimi_pipeline.lake import Lake, Readable
 from kimi_pipeline.ledger import FUNNEL, PERSON, REFUSE
 from kimi_pipeline.reasons import Reason
+from kimi_pipeline.tables.declare import as_json
 
 ADDED, REMOVED, RELABELLED, MOVED, REWEIGHTED = "added", "removed", "relabelled", "moved", "reweighted"
 SOURCE, RULE, EVALUATION_SET, CHECKPOINT, SAMPLES = "source", "rule", "evaluation_set", "checkpoint", "samples"

@@ -43,8 +43,9 @@ from kimi_pipeline.curation.verdicts import judge_missing
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.jobs import LocalLauncher
-from kimi_pipeline.lake import Lake, table_digest
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles import Profile
+from kimi_pipeline.row_digests import table_digest
 from kimi_pipeline.stages import Context, code_version, new_run_id
 from kimi_pipeline.tables import Table
 

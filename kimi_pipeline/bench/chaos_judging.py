@@ -18,11 +18,12 @@ from typing import Any
 from kimi_pipeline import tables
 from kimi_pipeline.audit.funnel import funnel
 from kimi_pipeline.checkpoints import all_checkpoints
+from kimi_pipeline.clock import CLOCK
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.folders import LOCK
 from kimi_pipeline.home import Home
-from kimi_pipeline.lake import CLOCK, Lake
+from kimi_pipeline.lake import Lake
 
 RESULTS = {(stage, temperature) for stage in ("base", "sft", "rl") for temperature in (0.0, 1.0)}
 CONTENT = {

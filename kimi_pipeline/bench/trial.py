@@ -28,12 +28,13 @@ from kimi_pipeline.home import Home
 from kimi_pipeline.inference.drawing import SamplingPass, draw
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.jobs import LocalLauncher
-from kimi_pipeline.lake import Lake, as_json
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rl.stage import RL_CHECKPOINT, run_job
 from kimi_pipeline.stages import Context, code_version, new_run_id, require_outcome, run_stage
+from kimi_pipeline.tables.declare import as_json
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
 
 OWN = {"rl_checkpoint": RL_CHECKPOINT, "evaluation": EVALUATION}  # what each trial does for itself

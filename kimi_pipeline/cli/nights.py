@@ -31,8 +31,8 @@ def reestimate(
 ) -> None:
     """Ask stale prompts again (new checkpoint or template, near a threshold, sampled long ago), the most
     decision-changing first, within a token budget and a deadline. No version is cut: the next run does that."""
+    from kimi_pipeline.clock import now
     from kimi_pipeline.inference.budget import Bounds
-    from kimi_pipeline.lake import now
     from kimi_pipeline.nights import reestimation
     from kimi_pipeline.nights.hours import deadline
     from kimi_pipeline.nights.target import choose_target

@@ -15,9 +15,10 @@ from kimi_pipeline import tables
 from kimi_pipeline.corpora.evaluation_sets import evaluation_set_names
 from kimi_pipeline.curation.overlap import index, matches
 from kimi_pipeline.curation.verdicts import judge
-from kimi_pipeline.lake import Lake, table_digest
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.ledger import KEEP, REFUSE
 from kimi_pipeline.reasons import Reason
+from kimi_pipeline.row_digests import table_digest
 from kimi_pipeline.shards import MapFunction
 from kimi_pipeline.stages import Context, Outcome, Stage
 

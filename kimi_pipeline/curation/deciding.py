@@ -9,11 +9,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from kimi_pipeline.clock import now
 from kimi_pipeline.curation.finding import find
 from kimi_pipeline.curation.people import record_people
 from kimi_pipeline.curation.review import KEEP, QUESTIONS, Decided, decide
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Lake, now
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import new_run_id
 

@@ -18,9 +18,10 @@ from kimi_pipeline.curation.corrections import QUESTION, corrected_statuses
 from kimi_pipeline.curation.people import settled_digest
 from kimi_pipeline.curation.stopping import stopping_rule
 from kimi_pipeline.intervals import wilson
-from kimi_pipeline.lake import Lake, content_digest
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.plots import histogram
 from kimi_pipeline.rewards.contract import Status
+from kimi_pipeline.row_digests import content_digest
 from kimi_pipeline.stages import Context, Outcome, Stage
 
 PURPOSES = ("difficulty", "imported")

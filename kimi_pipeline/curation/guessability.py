@@ -15,10 +15,11 @@ from kimi_pipeline import tables
 from kimi_pipeline.curation.asking import CODE, UPSTREAM, VERDICTS, ask
 from kimi_pipeline.curation.corrections import QUESTION, corrected_statuses
 from kimi_pipeline.curation.people import settled_digest
-from kimi_pipeline.lake import Lake, content_digest
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.problems import MANY_ANSWERS
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.math_rules import canonical
+from kimi_pipeline.row_digests import content_digest
 from kimi_pipeline.stages import Context, Outcome, Stage
 
 GUESSES = f"""

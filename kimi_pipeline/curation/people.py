@@ -26,11 +26,13 @@ from kimi_pipeline.curation.review import (
     decisions,
 )
 from kimi_pipeline.digests import digest
-from kimi_pipeline.lake import Lake, as_json, content_digest
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.ledger import IN_FORCE, PERSON, REFUSE, Decision, record
 from kimi_pipeline.ledger import KEEP as KEPT
 from kimi_pipeline.reasons import Reason
+from kimi_pipeline.row_digests import content_digest
 from kimi_pipeline.stages import Context, Outcome, Stage
+from kimi_pipeline.tables.declare import as_json
 
 STAGE = "people"
 RULE = "people@1"

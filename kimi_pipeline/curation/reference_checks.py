@@ -29,13 +29,14 @@ from kimi_pipeline.curation.people import ANSWER, settled, settled_digest
 from kimi_pipeline.curation.review import Ask, ask, waiting, withdraw
 from kimi_pipeline.curation.scope import UNIQUE, fit_problems, in_scope
 from kimi_pipeline.intervals import wilson
-from kimi_pipeline.lake import as_json, content_digest
 from kimi_pipeline.ledger import KEEP, PERSON, REFUSE, Decision, record
 from kimi_pipeline.problems import MANY_ANSWERS
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.math_rules import as_number, canonical, same_answer
+from kimi_pipeline.row_digests import content_digest
 from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
+from kimi_pipeline.tables.declare import as_json
 
 RULE = "reference_checks@1"
 STAGE = "reference_checks"

@@ -14,11 +14,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from kimi_pipeline.clock import now
 from kimi_pipeline.curation.taxonomy import taxonomy
 from kimi_pipeline.digests import digest
-from kimi_pipeline.lake import Lake, as_json, now
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.tables import REVIEW
+from kimi_pipeline.tables.declare import as_json
 
 WAITING, WITHDRAWN, DECIDED = "waiting", "withdrawn", "decided"
 

@@ -34,10 +34,11 @@ from kimi_pipeline.curation.recipe import Recipe, load_recipe
 from kimi_pipeline.curation.reference_checks import REFERENCE_CHECKS
 from kimi_pipeline.curation.scope import UNIQUE
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Lake, as_json
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.ledger import KEEP, REFUSE, record_query
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage, code_version, latest_outcome, require_outcome
+from kimi_pipeline.tables.declare import as_json
 
 RULE = "selection@3"
 DECISIONS = f"""

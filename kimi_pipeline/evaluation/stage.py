@@ -14,12 +14,12 @@ from kimi_pipeline.curation.asking import VERDICTS
 from kimi_pipeline.inference.drawing import SamplingPass, draw
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.intervals import wilson
-from kimi_pipeline.lake import content_digest
 from kimi_pipeline.plots import bars
 from kimi_pipeline.rewards.code import CODE as PROGRAM_CODE
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
 from kimi_pipeline.rl.stage import RL_CHECKPOINT
+from kimi_pipeline.row_digests import content_digest
 from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
 from kimi_pipeline.training.stages import BASE_CHECKPOINT, SFT_CHECKPOINT
 

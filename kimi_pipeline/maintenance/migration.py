@@ -9,7 +9,8 @@ from typing import Any
 
 from deltalake import DeltaTable, write_deltalake
 
-from kimi_pipeline.lake import Lake, layout
+from kimi_pipeline.commits import commit_options, layout, room
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.snapshots import SCHEMA_VERSION
 from kimi_pipeline.tables import TABLES, Table
 from kimi_pipeline.tables.changes import columns_since
@@ -36,10 +37,10 @@ def _rewrite(lake: Lake, table: Table, older: int, run_id: str) -> int:
     """
     if columns_since(table, older) is None:
         lake.delta(table)  # raises: this release can't
-    options = lake.commit_options(table, run_id, f"schema version {older} -> {table.version}")
+    options = commit_options(table, run_id, f"schema version {older} -> {table.version}")
     path = lake.path(table)
     rows = lake.read(table, version=DeltaTable(path).version()).cast(table.schema)
-    with lake.room(table):
+    with room(table, lake.root):
         delta = DeltaTable(path)
         delta.alter.set_table_properties({"delta.appendOnly": "false"}, **options)
         write_deltalake(

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kimi_pipeline.commits import KEEP_LOG, commit_options, layout, room
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import KEEP_LOG, Lake, layout
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.maintenance.pins import pinned_versions
 from kimi_pipeline.maintenance.storage import of_table
 from kimi_pipeline.tables import TABLES, Table
@@ -77,11 +78,11 @@ def small_files(lake: Lake, table: Table) -> int:
 
 def compact(lake: Lake, table: Table, *, run_id: str) -> int:
     """Merge a table's small files; returns how many were merged. Content, digests and older versions stay as they are."""
-    with lake.room(table):
+    with room(table, lake.root):
         done = lake.delta(table).optimize.compact(
             target_size=COMPACTED_BYTES,
             writer_properties=layout(table, None, compression="ZSTD"),
-            **lake.commit_options(table, run_id, "compaction"),
+            **commit_options(table, run_id, "compaction"),
         )
     return int(done["numFilesRemoved"])
 
@@ -99,6 +100,6 @@ def vacuum(lake: Lake, table: Table, *, keep: Sequence[int], hours: int, only_lo
     # Delta names files as long as their removal stands in its log, also those that are gone by now.
     gone = [name for name in delta.vacuum(dry_run=True, **options) if (Path(lake.path(table)) / name).is_file()]
     if gone and not only_look:
-        with lake.room(table):
+        with room(table, lake.root):
             delta.vacuum(dry_run=False, post_commithook_properties=KEEP_LOG, **options)
     return len(gone)

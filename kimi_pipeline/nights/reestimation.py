@@ -27,11 +27,12 @@ from kimi_pipeline.curation.stopping import recipes_in_force, rule_of
 from kimi_pipeline.inference.adaptive import State
 from kimi_pipeline.inference.budget import Bounds
 from kimi_pipeline.inference.drawing import Counts, SamplingPass, draw
-from kimi_pipeline.lake import Lake, as_json
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.nights.drift import Move, summary
 from kimi_pipeline.nights.staleness import CAUSES, Stale, stale_prompts
 from kimi_pipeline.nights.target import Target
 from kimi_pipeline.stages import Context, require_outcome
+from kimi_pipeline.tables.declare import as_json
 
 WAVE = 256  # prompts that go through the rounds of adaptive sampling together: what an engine decodes at once
 

@@ -1,7 +1,7 @@
 """A profile: all settings of a run; its file only says what differs from the defaults.
 
 Belongs here: reading a profile, overriding fields, saying what is wrong with a value. Does not belong here: the fields
-(`sections.py`).
+(`sections.py`, `training.py`).
 """
 
 from __future__ import annotations
@@ -17,23 +17,20 @@ from pydantic import Field, ValidationError
 
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.profiles.section import Section
 from kimi_pipeline.profiles.sections import (
     Corpora,
     Curation,
-    Evaluation,
     Inference,
     Limits,
     Maintenance,
     Model,
     Nights,
     Notifications,
-    RewardModels,
-    Rl,
     Sandbox,
-    Section,
-    Sft,
     Testcases,
 )
+from kimi_pipeline.profiles.training import Evaluation, RewardModels, Rl, Sft
 
 FOLDER = Path(__file__).parent
 

@@ -20,7 +20,6 @@ from typing import Any
 from kimi_pipeline import tables
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import content_digest
 from kimi_pipeline.problems import is_held_out
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.reward_models.cases import Case, Category, Sampled, draw_cases
@@ -31,6 +30,7 @@ from kimi_pipeline.rewards.extraction import extract_answer
 from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
 from kimi_pipeline.rewards.rules import FREE_FORM
 from kimi_pipeline.rewards.verifier import Verdict, shared_verifier
+from kimi_pipeline.row_digests import content_digest
 from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Reward
 from kimi_pipeline.rewards.length import LengthShaping
 from kimi_pipeline.rewards.random_reward import RandomReward

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rl import mirror_descent
 from kimi_pipeline.rl.objectives import objective_of

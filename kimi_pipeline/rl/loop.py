@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,9 +37,10 @@ from kimi_pipeline.inference.vllm_engine import clear_shared_memory
 from kimi_pipeline.jobs import Report, job_main
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.rewards.contract import Status
+from kimi_pipeline.rl.course import check_settings, course_of, policy_name
 from kimi_pipeline.rl.phases import WAITING, Phases, Watch
-from kimi_pipeline.rl.prompt_sampling import Prompt, prompt_sampler, read_prompts
-from kimi_pipeline.rl.recovery import TRAINER, Recovery, Saved, contents
+from kimi_pipeline.rl.prompt_sampling import prompt_sampler, read_prompts
+from kimi_pipeline.rl.recovery import TRAINER, Recovery, Saved
 from kimi_pipeline.training.runtime import Ranks, init_distributed, prepare_process
 
 if TYPE_CHECKING:
@@ -65,37 +66,12 @@ class Progress:
         return self.iteration + 1
 
 
-def course_of(spec: dict[str, Any], profile: Profile) -> dict[str, Any]:
-    """All that a run's course depends on but the contents of its prompt set."""
-    judge = spec.get("judge")
-    judged_by = {"judge": [judge["digest"], profile.reward_models.model_dump()]} if judge else {}
-    return judged_by | {
-        "rl": profile.rl.course(),
-        "template": profile.curation.template,
-        "seed": profile.seed,
-        "window": profile.model.window,
-        "dtype": profile.model.dtype,
-        "parent": spec["checkpoint"]["digest"],
-        "code": spec.get("code", ""),
-        "set": spec["prompt_set"]["name"],
-    }
-
-
-def policy_name(spec: dict[str, Any], profile: Profile, prompts: Sequence[Prompt]) -> str:
-    """The name of the policy that this run trains: what its rollouts carry as checkpoint in the sample store.
-
-    The weights of an iteration have no folder, but with the iteration this name says which they are. It covers what is in
-    the prompt set, not its version: a saved run that goes on under another version of equal contents keeps its name.
-    """
-    return digest(["rl", course_of(spec, profile), contents(prompts)])
-
-
 def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     """Train the policy of `spec` and save it. Raises UserError for bad input and a loss that is no finite number,
     HandOverError where vLLM does not hold the trainer's weights."""
     began = time.monotonic()
     profile = Profile.model_validate(spec["profile"])
-    _check(profile)
+    check_settings(profile)
     prompts = read_prompts(Path(spec["prompts"]))
     home = Home(Path(spec["home"])).prepare()
     recovery = Recovery(home.root / "rl" / digest(course_of(spec, profile))[:16])
@@ -137,22 +113,6 @@ def _clear(beats: Path) -> None:
     beats.mkdir(parents=True, exist_ok=True)
     for path in beats.iterdir():
         path.unlink()
-
-
-def _check(profile: Profile) -> None:
-    rl, inference = profile.rl, profile.inference
-    if inference.carrier != "vllm":
-        raise UserError("rl_checkpoint needs inference.carrier = 'vllm': an endpoint's weights can't be swapped")
-    if rl.ranks % inference.tensor_parallel:
-        raise UserError(
-            f"rl.ranks is {rl.ranks}, and inference.tensor_parallel {inference.tensor_parallel} does not divide it"
-        )
-    if rl.sleep_level and inference.device == "cpu":
-        raise UserError("rl.sleep_level gives GPU memory back: set it to 0 where inference.device is 'cpu'")
-    if rl.offload_trainer and rl.zero_stage not in (1, 2):
-        raise UserError(f"rl.offload_trainer needs rl.zero_stage 1 or 2, it is {rl.zero_stage}: change one of them")
-    if rl.temperature <= 0:
-        raise UserError("rl.temperature is 0: k greedy responses are one; set it above 0, usually to 1")
 
 
 class _Loop:

@@ -25,7 +25,7 @@ from kimi_pipeline.inference.store import Committer, SampleStore
 from kimi_pipeline.jobs import Report
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles import Profile
-from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rewards.composite import reward_note
 from kimi_pipeline.rl.prompt_sampling import SuccessRate
 from kimi_pipeline.rl.recovery import Recovery, Saved

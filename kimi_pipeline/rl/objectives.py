@@ -22,7 +22,7 @@ from typing import Protocol
 
 import torch
 
-from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rl import mirror_descent
 
 STD_FLOOR = 1e-4  # GRPO: added to a group's standard deviation, as TRL's GRPOTrainer does

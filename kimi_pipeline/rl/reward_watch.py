@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kimi_pipeline.intervals import wilson
-from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rewards.by_kind import CODE_KIND, RULES, SECOND
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Reward, Status
 from kimi_pipeline.rewards.extraction import find_answer, stated_answers, without_answers

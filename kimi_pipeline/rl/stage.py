@@ -25,6 +25,7 @@ from kimi_pipeline.training.stages import SFT_CHECKPOINT
 
 JOB = "kimi_pipeline.rl.loop"
 CODE = (
+    "kimi_pipeline.rl.course",
     "kimi_pipeline.rl.judging",
     "kimi_pipeline.rl.learning",
     "kimi_pipeline.rl.loop",

@@ -1,12 +1,14 @@
 """What a table is: `Table`, the types that columns share, and `table`, which every declaration calls.
 
-Belongs here: the type, and DuckDB's names of its columns' types. Does not belong here: any table.
+Belongs here: the type, DuckDB's names of its columns' types, the JSON that text columns hold. Does not belong here: any table.
 A column in `volatile` says who and when; digests leave it out, so that equal content has an equal digest.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -71,3 +73,8 @@ def sql_type(kind: pa.DataType) -> str:
     if pa.types.is_struct(kind):
         return "struct(" + ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in kind) + ")"
     return "timestamptz" if pa.types.is_timestamp(kind) else SQL_TYPES[kind]
+
+
+def as_json(value: Any) -> str:
+    """JSON as evidence, parameter and manifest columns have it."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)

@@ -19,8 +19,9 @@ from kimi_pipeline.audit.rebuild import rebuild
 from kimi_pipeline.audit.views import query
 from kimi_pipeline.cli import main
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Lake, content_digest
+from kimi_pipeline.lake import Lake
 from kimi_pipeline.maintenance.tidying import compact
+from kimi_pipeline.row_digests import content_digest
 from tests.audit.small import rows, small, steady, write
 from tests.curation.conftest import Curation
 

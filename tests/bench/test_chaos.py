@@ -190,9 +190,9 @@ def injected(code: str, fault: Round, home: Path, at: float) -> str:
 
 CLOCK = """
 import time
-from kimi_pipeline import curation, lake
+from kimi_pipeline import clock, curation
 from kimi_pipeline.curation import deciding
-print(time.time(), lake.now().timestamp(), deciding.now().timestamp(), time.time_ns() / 1e9)
+print(time.time(), clock.now().timestamp(), deciding.now().timestamp(), time.time_ns() / 1e9)
 """
 
 

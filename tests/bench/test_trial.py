@@ -16,10 +16,10 @@ from kimi_pipeline.checkpoints import register_folder
 from kimi_pipeline.corpora.builtin import EVALUATION_SET, evaluation_problems
 from kimi_pipeline.home import Home
 from kimi_pipeline.inference import sampling_job
-from kimi_pipeline.lake import as_json
 from kimi_pipeline.profiles import load_profile
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.stages import Context, code_version
+from kimi_pipeline.tables.declare import as_json
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
 from tests.curation.conftest import InProcess, ScriptedCarrier
 

@@ -82,9 +82,9 @@ def test_rows_keep_their_order_when_the_clock_jumps_back(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    monkeypatch.setattr("kimi_pipeline.lake.now", lambda: clock)
+    monkeypatch.setattr("kimi_pipeline.clock.now", lambda: clock)
     for k, behind in enumerate((0, 0, 7200)):  # twice the same moment, then two hours back
-        monkeypatch.setattr("kimi_pipeline.lake.now", lambda behind=behind: clock - timedelta(seconds=behind))
+        monkeypatch.setattr("kimi_pipeline.clock.now", lambda behind=behind: clock - timedelta(seconds=behind))
         Lake(lake.root).append(tables.PROBLEMS, rows(1, start=k), run_id=str(k), reason="r")
     times = lake.rows("select created_at from problems order by source_row::int")
     assert [row["created_at"] - clock for row in times] == [timedelta(microseconds=k) for k in range(3)]

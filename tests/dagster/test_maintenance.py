@@ -9,8 +9,8 @@ import dagster as dg
 
 from assets.definitions import build_defs
 from assets.maintenance import JOB, SCHEDULE
+from kimi_pipeline.clock import now
 from kimi_pipeline.home import Home
-from kimi_pipeline.lake import now
 from resources.instance import open_instance
 from resources.pruning import prune
 from tests.dagster.fakes import LINEAGE

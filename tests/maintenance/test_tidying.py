@@ -13,6 +13,7 @@ from deltalake import write_deltalake
 
 from kimi_pipeline import tables
 from kimi_pipeline.cli import main
+from kimi_pipeline.clock import stamp
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.lake import Lake
@@ -101,7 +102,7 @@ def test_a_lake_of_an_older_release_is_refused_and_migrated(home: Home) -> None:
     lake = Lake(home.lake)
     schema = pa.schema([field for field in tables.REVIEW.schema if field.name != "until"])
     row = {name: "x" for name in schema.names if name != "created_at"}
-    old = pa.Table.from_pylist([row | {"created_at": lake.stamp()}], schema=schema)
+    old = pa.Table.from_pylist([row | {"created_at": stamp(lake.root)}], schema=schema)
     write_deltalake(lake.path(tables.REVIEW), old, name="review", description="schema version 1")
     with pytest.raises(UserError, match="under schema version 1, this release has 2: use `kimi-pipeline migrate`"):
         lake.read(tables.REVIEW)

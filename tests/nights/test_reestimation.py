@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from kimi_pipeline.clock import now
 from kimi_pipeline.curation.estimates import RATED, Base, in_force
 from kimi_pipeline.inference.budget import ASKED_TO_STOP, BUDGET, DEADLINE, Bounds
-from kimi_pipeline.lake import now
 from kimi_pipeline.nights.reestimation import look, plan, reestimate
 from tests.nights.conftest import Curation, target_of
 

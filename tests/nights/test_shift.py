@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from kimi_pipeline.clock import now
 from kimi_pipeline.curation.promotion import current, promote, roll_back
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import now
 from kimi_pipeline.nights.drift import Move, compare, moved_by_luck, summary
 from kimi_pipeline.nights.shift import ask_again, cut_again, nightly_sets, only_night
 from kimi_pipeline.profiles.sections import Nights

@@ -18,7 +18,6 @@ from kimi_pipeline.corpora.families.drawing import items, seeded
 from kimi_pipeline.corpora.families.registry import QUEUE, REGISTER
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
-from kimi_pipeline.lake import as_json
 from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.problems import problem_id
 from kimi_pipeline.reward_models import stages
@@ -29,6 +28,7 @@ from kimi_pipeline.reward_models.wording import WORDINGS
 from kimi_pipeline.rewards.extraction import extract_answer
 from kimi_pipeline.rewards.second_opinion import Question
 from kimi_pipeline.stages import Context, run_stage
+from kimi_pipeline.tables.declare import as_json
 from tests.conftest import NoJobs
 
 OURS = ("reward_model_corpus", "classic_reward_model", "cot_reward_model", "reward_model_evaluation")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rewards.composite import ShapedReward, shaped, shaping_notes
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Status
 from kimi_pipeline.rewards.length import LengthShaping, length_rewards

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rewards.composite import reward_note, reward_of
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Status
 from kimi_pipeline.rewards.math_rules import MathReward

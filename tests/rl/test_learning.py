@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rl.learning import Learner, learning_rate, rank_of, step_of
 from kimi_pipeline.training.packing import collate
 

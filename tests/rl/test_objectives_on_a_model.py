@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rl.learning import Learner
 
 pytestmark = pytest.mark.usefixtures("ranks")

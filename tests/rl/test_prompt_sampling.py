@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rewards.contract import Reference
 from kimi_pipeline.rl.prompt_sampling import (
     CurriculumSampler,

@@ -18,7 +18,7 @@ import pytest
 
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.profiles import load_profile
-from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rewards.by_kind import CompositeReward
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Reward, Status
 from kimi_pipeline.rewards.extraction import stated_answers

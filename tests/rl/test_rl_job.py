@@ -14,6 +14,7 @@ from kimi_pipeline.home import Home
 from kimi_pipeline.jobs import Report
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles import Profile, load_profile
+from kimi_pipeline.rl.course import course_of
 from kimi_pipeline.rl.recovery import Recovery
 from tests.conftest import require
 from tests.training.conftest import LEARNS, run_job, toy_prompt, write_rows
@@ -121,7 +122,7 @@ def test_a_watch_that_stops_leaves_the_iteration_to_go_on_from(job_home: Home, s
         loop.run(spec, Report("rl"))
     assert str(again.value) == refused
     warned = spec_of(job_home, sft_job, rl__watch="warn", rl__tau=0.31)
-    course = loop.course_of(warned, Profile.model_validate(warned["profile"]))
+    course = course_of(warned, Profile.model_validate(warned["profile"]))
     saved = Recovery(job_home.root / "rl" / digest(course)[:16]).saved()
     assert [one.iteration for one in saved] == [1]  # what `warn` goes on from
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.profiles.sections import Rl
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rl.prompt_sampling.curriculum import CurriculumSampler
 from kimi_pipeline.rl.prompt_sampling.prioritized import PrioritizedSampler
 from kimi_pipeline.rl.prompt_sampling.prompts import Prompt
