@@ -1,6 +1,6 @@
 """What changed in a table's columns since its first schema version, so that older lakes can still be read.
 
-Belongs here: columns that came, with what stands in older rows. Does not belong here: rewriting (`lake.py`).
+Belongs here: columns that came, with what stands in older rows. Does not belong here: rewriting (`maintenance/migration.py`).
 """
 
 from __future__ import annotations
