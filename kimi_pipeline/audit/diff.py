@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from kimi_pipeline import tables
@@ -37,16 +38,18 @@ CAUSES = {
 
 RELABEL = "(a.answer <> b.answer or a.domain <> b.domain)"  # an erased answer is null and differs from none
 CHANGED = "(select unnest($changed::varchar[]) as problem_id)"  # a list: making an Arrow table would import pandas
+DECIDED = "created_at > $first and created_at <= $last and prompt_set in ('', $prompt_set)"
+STAGES = f"select distinct stage from ledger where {DECIDED}"
+"""Those that decided between the cuts. Few did, mostly; the ledger is partitioned by stage, so others' files are not read."""
 SAID = f"""
     with between as materialized (
-             select distinct problem_id, stage from ledger
-             where created_at > $first and created_at <= $last and prompt_set in ('', $prompt_set)
+             select distinct problem_id, stage from ledger where {DECIDED}
          ),
          said as materialized (
              select prompt_set, stage, problem_id, subject, verdict, reason_code, evidence, checkpoint, parameters, actor,
                     created_at
              from ledger semi join {CHANGED} using (problem_id) semi join between using (problem_id, stage)
-             where created_at <= $last and prompt_set in ('', $prompt_set)
+             where list_contains($stages, stage) and created_at <= $last and prompt_set in ('', $prompt_set)
                and not (stage = 'people' and subject = 'source')
          )
     select cut, stage, problem_id, verdict, reason_code, evidence, checkpoint, parameters, actor
@@ -87,10 +90,10 @@ def _diff(lake: Readable, old: Lake, before: str, after: str) -> dict[str, Any]:
     members = {row["problem_id"]: row for row in _members(lake, a, b)}
     changed = list(members)
     was, now = _answers(old, (a, b), changed)
-    said_then, said_now = _decisions(lake, (a, b), changed)
+    stages, (said_then, said_now) = _decisions(lake, (a, b), changed)
     gone = _withdrawn(lake, changed)
     changes = [
-        _explain(row, (was.get(name), now.get(name)), (said_then.get(name, {}), said_now.get(name, {})), gone)
+        _explain(row, (was.get(name), now.get(name)), (said_then.get(name, {}), said_now.get(name, {})), stages, gone)
         for name, row in members.items()
     ]
     _tell_who_moved(changes, members)
@@ -156,14 +159,16 @@ def _answers(lake: Lake, versions: tuple[dict[str, Any], ...], changed: list[str
 
 def _decisions(
     lake: Readable, versions: tuple[dict[str, Any], ...], changed: list[str]
-) -> list[dict[str, dict[str, dict[str, Any]]]]:
-    """For each of the two versions, by problem and stage, the decision in force at the cut, of the stages that decided in
-    between. Of several rows of one problem the kept one speaks; what people decided on its membership, tag and answer is
+) -> tuple[list[str], list[dict[str, dict[str, dict[str, Any]]]]]:
+    """The funnel's stages that decided between the two versions' cuts; and for each version, by problem and stage, the
+    decision of such a stage that was in force at its cut. Of several rows of one problem the kept one speaks; what people decided on its membership, tag and answer is
     told as one."""
     cuts = [one["cut"] for one in versions]
-    asked = {"a": cuts[0], "b": cuts[1], "first": min(cuts), "last": max(cuts)}
+    between = {"first": min(cuts), "last": max(cuts), "prompt_set": versions[0]["set"]}
+    decided = {row["stage"] for row in lake.rows(STAGES, between)}
+    asked = between | {"a": cuts[0], "b": cuts[1], "stages": sorted(decided), "changed": changed}
     found: list[dict[str, dict[str, dict[str, Any]]]] = [{}, {}]
-    for row in lake.rows(SAID, asked | {"prompt_set": versions[0]["set"], "changed": changed}):
+    for row in lake.rows(SAID, asked):
         if row["reason_code"] == Reason.DECISION_ENDED:
             continue
         stages = found[row.pop("cut")].setdefault(row["problem_id"], {})
@@ -174,7 +179,7 @@ def _decisions(
             stages[PEOPLE] = _together(known, row)
         elif known["verdict"] == REFUSE:
             stages[row["stage"]] = row
-    return found
+    return [stage for stage in FUNNEL if stage in decided], found
 
 
 def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -189,6 +194,7 @@ def _explain(
     row: dict[str, Any],
     answers: tuple[str | None, str | None],
     decided: tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]],
+    stages: Sequence[str],
     gone: dict[str, str],
 ) -> Change:
     problem_id, change = row["problem_id"], row["change"]
@@ -209,9 +215,7 @@ def _explain(
         return because(FUNNEL[0], SOURCE, before, after, gone.get(problem_id, ""))
     if all(answers) and answers[0] != answers[1]:
         return because(FUNNEL[0], SOURCE, f"answer {answers[0]}", f"answer {answers[1]}")
-    for stage in FUNNEL:
-        if stage not in then and stage not in now:
-            continue
+    for stage in stages:
         a, b = then.get(stage), now.get(stage)
         if a != b and _said(a, change) != _said(b, change):
             cause, detail = _cause(stage, a or {}, b or {})
@@ -255,7 +259,7 @@ def _reason(decision: dict[str, Any] | None) -> str:
 def _cause(stage: str, a: dict[str, Any], b: dict[str, Any]) -> tuple[str, str]:
     """What lies under two different decisions of one stage, and the two values of it."""
     actors = (a.get("actor", ""), b.get("actor", ""))
-    if any(actor.startswith(PERSON) for actor in actors):
+    if actors[0].startswith(PERSON) or actors[1].startswith(PERSON):
         return A_PERSON, " -> ".join(actors)
     if a and b and a["checkpoint"] != b["checkpoint"]:
         return CHECKPOINT, f"{a['checkpoint'][:12]} -> {b['checkpoint'][:12]}"
