@@ -161,8 +161,8 @@ def _decisions(
     lake: Readable, versions: tuple[dict[str, Any], ...], changed: list[str]
 ) -> tuple[list[str], list[dict[str, dict[str, dict[str, Any]]]]]:
     """The funnel's stages that decided between the two versions' cuts; and for each version, by problem and stage, the
-    decision of such a stage that was in force at its cut. Of several rows of one problem the kept one speaks; what people decided on its membership, tag and answer is
-    told as one."""
+    decision of such a stage that was in force at its cut. Of several rows of one problem the kept one speaks; what people
+    decided on its membership, tag and answer is told as one."""
     cuts = [one["cut"] for one in versions]
     between = {"first": min(cuts), "last": max(cuts), "prompt_set": versions[0]["set"]}
     decided = {row["stage"] for row in lake.rows(STAGES, between)}

@@ -34,7 +34,8 @@ LINEAGE_OPTIONS = (
         "sources",
         multiple=True,
         help="A corpus: a file or a URL (https://, s3://, any that fsspec opens) of .jsonl, .ndjson, .json, .csv, .tsv or "
-        ".parquet, also compressed (.gz, .bz2, .zst); or a .toml source file (hub datasets, mappings). Give it several times",
+        ".parquet, also compressed (.gz, .bz2, .zst); a .toml source file (hub datasets, mappings); builtin or coding. It takes "
+        "the place of the profile's corpus, built-in coding problems included. Give it several times",
     ),
     click.option(
         "--evaluation-set",
@@ -75,14 +76,17 @@ def settings_of(
 
     Raises UserError for a wrong name or value, before anything starts.
     """
+    from kimi_pipeline.corpora.sources import GENERATED, absolute
     from kimi_pipeline.profiles.profile import load_profile, parse_override
 
     changes = json.loads(os.environ.get("KIMI_SET") or "{}")
     changes |= dict(parse_override(text) for text in overrides)
     if sources:
-        changes["corpora.sources"] = [_absolute(source) for source in sources]
+        changes["corpora.sources"] = [absolute(source) for source in sources]
+        if not set(sources) & set(GENERATED):  # a corpus of one's own: suites of built-in problems would be for nothing
+            changes.setdefault("testcases.problems", [])
     if evaluation_sets:
-        changes["corpora.evaluation_sets"] = [_absolute(entry) for entry in evaluation_sets]
+        changes["corpora.evaluation_sets"] = [absolute(entry) for entry in evaluation_sets]
     if model:
         changes |= {"model.kind": "folder", "model.path": str(Path(model).expanduser().resolve())}
     if endpoint:
@@ -146,10 +150,6 @@ def plan(select: str, as_json: bool, **meant: Any) -> None:
     settings, _ = settings_of(**meant)
     rows = look_ahead(reading_context(settings), select)
     emit(rows, as_json, lambda: show(rows, f"Profile {settings.name}, prompt set {settings.curation.prompt_set}"))
-
-
-def _absolute(source: str) -> str:
-    return source if source == "builtin" else str(Path(source).expanduser().resolve())
 
 
 def _dagster(module: str, arguments: list[str], profile: str, changes: dict[str, Any], home: Home) -> int:

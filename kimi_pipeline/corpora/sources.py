@@ -171,9 +171,14 @@ def load_sources(entries: list[str], *, answers: bool = True) -> list[Source]:
     return sources
 
 
+def absolute(entry: str) -> str:
+    """The entry as a process in any folder understands it: names of shipped sources and URLs as they are, paths in full."""
+    return entry if entry in GENERATED or streams.is_url(entry) else str(Path(entry).expanduser().resolve())
+
+
 def plain_source(entry: str) -> dict[str, Any]:
     """Name, kind and path of a data file, from its name alone. Raises UserError for a suffix that is not known."""
-    path = entry if streams.is_url(entry) else str(Path(entry).expanduser().resolve())
+    path = absolute(entry)
     name = path.rsplit("/", 1)[-1]
     if streams.compression(name):
         name = name.rsplit(".", 1)[0]
@@ -188,7 +193,7 @@ def plain_source(entry: str) -> dict[str, Any]:
 
 
 def _load_entry(entry: str, answers: bool) -> list[Source]:
-    path = SHIPPED / f"{entry}.toml" if entry in GENERATED else Path(entry).expanduser().resolve()
+    path = SHIPPED / f"{entry}.toml" if entry in GENERATED else Path(absolute(entry))
     if not streams.is_url(entry) and not path.is_file():
         raise UserError(f"source {entry} does not exist: give a .toml source file, or a .jsonl, .csv or .parquet file")
     if path.suffix == ".toml" and not streams.is_url(entry):

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from kimi_pipeline.cli import main
+from kimi_pipeline.cli.running import settings_of
 
 
 def run(home: Path, *arguments: str) -> tuple[int, str]:
@@ -69,3 +70,32 @@ def test_settings_explains_every_field(tmp_path: Path) -> None:
     code, output = run(tmp_path, "settings", "laptop")
     assert code == 0
     assert "rl.tau" in output
+
+
+@pytest.mark.parametrize(
+    ("given", "sources", "suites"),
+    [
+        ([], None, None),
+        (
+            ["https://example.com/a.jsonl", "s3://bucket/b.parquet"],
+            ["https://example.com/a.jsonl", "s3://bucket/b.parquet"],
+            [],
+        ),
+        (["c.jsonl"], [f"{Path.cwd()}/c.jsonl"], []),  # built-in coding problems are no part of a corpus of one's own
+        (["builtin", "c.jsonl"], ["builtin", f"{Path.cwd()}/c.jsonl"], None),
+        (["coding"], ["coding"], None),
+    ],
+)
+def test_sources_are_named_as_any_folder_understands_them(
+    given: list[str], sources: list[str] | None, suites: list[str] | None
+) -> None:
+    settings, changes = settings_of(None, (), tuple(given), (), None, None, None, None, None)
+    assert changes.get("corpora.sources") == sources
+    assert changes.get("testcases.problems") == suites
+    assert bool(settings.testcases.problems) == (suites is None)
+
+
+def test_suites_that_are_asked_for_are_made_beside_a_corpus_of_ones_own() -> None:
+    asked = ('testcases.problems=["max_subarray"]',)
+    settings, _ = settings_of(None, asked, ("c.jsonl",), (), None, None, None, None, None)
+    assert settings.testcases.problems == ["max_subarray"]
