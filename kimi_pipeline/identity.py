@@ -11,7 +11,6 @@ between digits, letters or around a comma between digits ("1, 234" is a list, "1
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from functools import cache
 
@@ -85,7 +84,7 @@ def normalise_unicode(text: str) -> str:
     "5²" becomes "5^2" and "½" "\\frac{1}{2}" (NFKC alone gives "52" and "1⁄2").
     """
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text.translate(_spelt_out()))
+        text = unicodedata.normalize("NFKC", text.translate(_SPELT_OUT))
     return " ".join(text.split())
 
 
@@ -138,21 +137,30 @@ def _typography() -> dict[int, str]:
     return {ord(character): same for character, same in _TYPOGRAPHY.items()}
 
 
-@cache
-def _spelt_out() -> dict[int, str]:
-    """Characters whose compatibility form would run together with the digits beside them."""
-    table: dict[int, str] = {}
-    for code in range(0x80, sys.maxunicode + 1):
-        kind, _, rest = unicodedata.decomposition(chr(code)).partition(" ")
-        if kind == "<super>":
-            table[code] = f"^{unicodedata.normalize('NFKC', chr(code))}"
-        elif kind == "<sub>":
-            table[code] = f"_{unicodedata.normalize('NFKC', chr(code))}"
-        elif kind == "<fraction>":
-            top, _, bottom = unicodedata.normalize("NFKC", chr(code)).partition("\u2044")
-            table[code] = f"\\frac{{{top}}}{{{bottom}}}"
-        elif kind == "<circle>":
-            table[code] = f"({unicodedata.normalize('NFKC', chr(code))})"
-        elif kind == "<compat>" and rest.endswith("002E"):
-            table[code] = f"{unicodedata.normalize('NFKC', chr(code))} "
-    return table
+class _SpeltOut(dict[int, str]):
+    """Characters whose compatibility form would run together with the digits beside them, each looked up when it is first
+    met: going through all of Unicode takes longer than most processes have to do with texts."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = spelt = _spell_out(chr(code))
+        return spelt
+
+
+_SPELT_OUT = _SpeltOut()
+
+
+def _spell_out(character: str) -> str:
+    kind, _, rest = unicodedata.decomposition(character).partition(" ")
+    plain = unicodedata.normalize("NFKC", character)
+    if kind == "<super>":
+        return f"^{plain}"
+    if kind == "<sub>":
+        return f"_{plain}"
+    if kind == "<fraction>":
+        top, _, bottom = plain.partition("\u2044")
+        return f"\\frac{{{top}}}{{{bottom}}}"
+    if kind == "<circle>":
+        return f"({plain})"
+    if kind == "<compat>" and rest.endswith("002E"):
+        return f"{plain} "
+    return character

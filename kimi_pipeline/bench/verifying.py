@@ -5,13 +5,16 @@ itself (`plain.py`), whether the two agree (`agreement.py`).
 
 Every pair of a reference and a whole response is judged once: both sides look for the answer and compare it, both have
 imported and warmed their parser before, neither has a verdict in a cache. `mix`: all pairs, one group after the other.
-`slow`: the pairs whose verdict takes a worker, each a group of its own. `grouped`: the same, the answers to one problem
-as one group, against math-verify parsing the reference for each.
+`slow`: the pairs whose verdict takes a worker, each a group of its own. `grouped`: their answers in groups of eight, k as in RL,
+each group against one reference of theirs, which ours parses once and math-verify for each answer (a model this small seldom
+gives one problem more than one answer that takes a worker). All three are measured in rounds, each round with fresh processes
+for both sides; ratios are medians of each round's own, since one round takes a second or two.
 """
 
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +29,7 @@ from kimi_pipeline.rewards.verifier import Verdict, Verifier
 from kimi_pipeline.rewards.worker_process import Limits
 
 NAME = "verifier"
+ROUNDS = 5
 Asked = tuple[str, list[str]]  # a reference and whole responses
 
 
@@ -35,37 +39,49 @@ def measure(home: Home, problems: int = 100) -> dict[str, Any]:
     Raises UserError where the responses are not there and can't be drawn.
     """
     mix = [_distinct(group) for group in responses(home, problems)]
-    seconds, verdicts, counts = _ours(mix)
+    _, verdicts, counts = _ours(mix)
     slow = [
-        (reference, [text for text, verdict in zip(texts, found, strict=True) if not verdict.fast])
+        (reference, text)
         for (reference, texts), found in zip(mix, verdicts, strict=True)
+        for text, verdict in zip(texts, found, strict=True)
+        if not verdict.fast
     ]
-    slow = [group for group in slow if group[1]]
-    alone = [(reference, [text]) for reference, texts in slow for text in texts]
-    plain, plain_slow = _plain(mix), _plain(slow)
-    slow_seconds, grouped_seconds = _ours(alone)[0], _ours(slow)[0]
+    alone = [(reference, [text]) for reference, text in slow]
+    eights = [slow[start : start + SAMPLES] for start in range(0, len(slow), SAMPLES)]
+    grouped = [(eight[0][0], [text for _, text in eight]) for eight in eights]
+    rounds = [_round(mix, alone, grouped) for _ in range(ROUNDS)]
+    middle = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+    ratios = {
+        f"ratio_{name}": round(statistics.median(each[f"plain_{name}"] / each[name] for each in rounds), 2)
+        for name in ("mix", *(("slow", "grouped") if slow else ()))
+    }
     pairs = sum(len(texts) for _, texts in mix)
-    ratio = plain / seconds
-    figures = {
-        "ratio_mix": round(ratio, 2),
-        "ratio_slow": round(plain_slow / slow_seconds, 2) if alone else None,
-        "ratio_grouped": round(plain_slow / grouped_seconds, 2) if alone else None,
+    figures = ratios | {
         "pairs": pairs,
-        "slow_pairs": len(alone),
+        "slow_pairs": len(slow),
         "fast_share": round(counts["fast"] / pairs, 4),
-        "pairs_per_second": round(pairs / seconds, 1),
-        "seconds": round(seconds, 2),
-        "math_verify_seconds": round(plain, 2),
+        "pairs_per_second": round(pairs / middle["mix"], 1),
+        "seconds": {name: round(value, 3) for name, value in middle.items()},
+        "rounds": [{name: round(value, 3) for name, value in each.items()} for each in rounds],
         "verdicts": {name: count for name, count in sorted(counts.items()) if name not in ("fast", "slow")},
     }
     return {
         "name": NAME,
         "figures": figures,
         "peer": "math-verify",
-        "ratio": round(ratio, 2),
+        "ratio": ratios["ratio_mix"],
         "machine": f"{os.cpu_count()} CPU cores",
         "command": f"kimi-pipeline bench {NAME} --problems {problems} --json",
     }
+
+
+def _round(mix: Sequence[Asked], slow: Sequence[Asked], grouped: Sequence[Asked]) -> dict[str, float]:
+    """Seconds of all measurements once, the two sides in turn."""
+    found = {}
+    for name, groups in (("mix", mix), ("slow", slow), ("grouped", grouped)):
+        found[name] = _ours(groups)[0]
+        found[f"plain_{name}"] = _plain(groups)
+    return found
 
 
 def _distinct(group: Group) -> Asked:
