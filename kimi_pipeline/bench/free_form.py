@@ -35,7 +35,7 @@ from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.jobs import LocalLauncher
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.lineage import STAGES
-from kimi_pipeline.plots import curves
+from kimi_pipeline.plots import Point, bands
 from kimi_pipeline.problems import problem_id
 from kimi_pipeline.profiles import Profile, load_profile
 from kimi_pipeline.reward_models.forms import nature, other_forms
@@ -58,6 +58,7 @@ SETTINGS = {
     "sft.learning_rate": 1e-3,
     "sft.max_held_out_loss": 2.0,
 }
+NAMES = {COT: "Chain-of-Thought RM", ORACLE: "oracle"}
 WORKED, PROMPTS, HELD_OUT = 10_000, 400, 100
 LAST = 5  # iterations that an end's figures average over
 
@@ -76,19 +77,18 @@ def measure(home: Home, seeds: Sequence[int], changes: Mapping[str, Any] | None 
     study.run(cells, stop_at_failure=True)
     found = {cell.name: study.look(cell).result or {} for cell in cells}
     figures: dict[str, Any] = {"seeds": list(seeds)}
+    curves = {}
     for arm in (COT, ORACLE):
         runs = [found[f"{arm}-seed-{seed}"] for seed in seeds]
         for name in ("true_first", "true_last", "asked_share", "agreement"):
             values = [run[name] for run in runs]
             figures[f"{arm}_{name}"] = {"mean": round(statistics.mean(values), 4), "runs": values}
-        figures[f"{arm}_curve"] = runs[0]["true"]
-    plot = curves(
-        {
-            "Chain-of-Thought RM": found[f"{COT}-seed-{seeds[0]}"]["true"],
-            "oracle": found[f"{ORACLE}-seed-{seeds[0]}"]["true"],
-        },
+        curves[NAMES[arm]] = [_over_seeds(values) for values in zip(*(run["true"] for run in runs), strict=True)]
+        figures[f"{arm}_curve"] = [round(mean, 4) for mean, _, _ in curves[NAMES[arm]]]
+    plot = bands(
+        curves,
         own.reports / "freeform.png",
-        title="RL on answers in words: true pass rate by who judges them",
+        title="RL on answers in words, by who rewards: mean over seeds, lowest to highest",
         x="iteration",
         y="pass rate, by the oracle",
     )
@@ -100,6 +100,10 @@ def measure(home: Home, seeds: Sequence[int], changes: Mapping[str, Any] | None 
         "machine": f"{os.cpu_count()} CPU cores",
         "command": f"kimi-pipeline bench {NAME} --seeds {','.join(map(str, seeds))}",
     }
+
+
+def _over_seeds(values: Sequence[float]) -> Point:
+    return statistics.mean(values), min(values), max(values)
 
 
 def in_words(item: Item, family: Family, rng: Random, noise: float) -> str:

@@ -47,10 +47,8 @@ def measure(home: Home, tests: Sequence[str] = ("tests",), workers: int = 2) -> 
     if not (CHECKOUT / "tests").is_dir() or find_spec("coverage") is None:
         raise UserError("bench lines: run from a checkout with the tools of tests: make install-dev")
     folder = Path(tempfile.mkdtemp(prefix="lines-", dir=home.root))
-    try:
-        report, passed = _under_coverage(folder, tests, workers)
-    finally:
-        shutil.rmtree(folder)
+    report, passed = _under_coverage(folder, tests, workers)
+    shutil.rmtree(folder)  # where there is no report, what was recorded in the better part of an hour stays
     return {
         "name": NAME,
         "figures": shares(report) | {"tests_passed": passed},
@@ -95,6 +93,7 @@ def _under_coverage(folder: Path, tests: Sequence[str], workers: int) -> tuple[d
 
     passed = coverage("run", "-m", "pytest", "-q", "-n", str(workers), "--no-loadscope-reorder", *tests) == 0
     target = folder / "report.json"
-    if coverage("combine", "-q") or coverage("json", "-q", "-o", str(target)):
-        raise UserError("bench lines: coverage.py has recorded nothing: its reason is above")
+    # Tests write modules of their own, which are gone by now: nobody asks for their lines.
+    if coverage("combine", "-q") or coverage("json", "-q", "--ignore-errors", "-o", str(target)):
+        raise UserError(f"bench lines: no report of what was recorded in {folder}: coverage.py's reason is above")
     return json.loads(target.read_text()), passed

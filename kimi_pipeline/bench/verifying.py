@@ -29,12 +29,11 @@ from kimi_pipeline.rewards.verifier import Verdict, Verifier
 from kimi_pipeline.rewards.worker_process import Limits
 
 NAME = "verifier"
-ROUNDS = 5
 Asked = tuple[str, list[str]]  # a reference and whole responses
 
 
-def measure(home: Home, problems: int = 100) -> dict[str, Any]:
-    """Seconds and ratios, on the responses to `problems` of each set.
+def measure(home: Home, problems: int = 100, rounds: int = 5) -> dict[str, Any]:
+    """Seconds and ratios, medians of `rounds`, on the responses to `problems` of each set.
 
     Raises UserError where the responses are not there and can't be drawn.
     """
@@ -42,17 +41,17 @@ def measure(home: Home, problems: int = 100) -> dict[str, Any]:
     _, verdicts, counts = _ours(mix)
     slow = [
         (reference, text)
-        for (reference, texts), found in zip(mix, verdicts, strict=True)
-        for text, verdict in zip(texts, found, strict=True)
+        for (reference, texts), judged in zip(mix, verdicts, strict=True)
+        for text, verdict in zip(texts, judged, strict=True)
         if not verdict.fast
     ]
     alone = [(reference, [text]) for reference, text in slow]
     eights = [slow[start : start + SAMPLES] for start in range(0, len(slow), SAMPLES)]
     grouped = [(eight[0][0], [text for _, text in eight]) for eight in eights]
-    rounds = [_round(mix, alone, grouped) for _ in range(ROUNDS)]
-    middle = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+    found = [_round(mix, alone, grouped) for _ in range(rounds)]
+    middle = {name: statistics.median(each[name] for each in found) for name in found[0]}
     ratios = {
-        f"ratio_{name}": round(statistics.median(each[f"plain_{name}"] / each[name] for each in rounds), 2)
+        f"ratio_{name}": round(statistics.median(each[f"plain_{name}"] / each[name] for each in found), 2)
         for name in ("mix", *(("slow", "grouped") if slow else ()))
     }
     pairs = sum(len(texts) for _, texts in mix)
@@ -62,7 +61,7 @@ def measure(home: Home, problems: int = 100) -> dict[str, Any]:
         "fast_share": round(counts["fast"] / pairs, 4),
         "pairs_per_second": round(pairs / middle["mix"], 1),
         "seconds": {name: round(value, 3) for name, value in middle.items()},
-        "rounds": [{name: round(value, 3) for name, value in each.items()} for each in rounds],
+        "rounds": [{name: round(value, 3) for name, value in each.items()} for each in found],
         "verdicts": {name: count for name, count in sorted(counts.items()) if name not in ("fast", "slow")},
     }
     return {
