@@ -18,7 +18,8 @@ The map, from the door down; a module imports only from what stands below it:
     inference      requests in, samples out: vLLM or an endpoint, the sample store
     rewards        the Reward contract; rules for mathematics, suites for programs
     stages         a step of the lineage, and the memo that makes a finished one free
-    ledger, lake, snapshots, database, tables, problems, profiles, jobs, shards, digests, folders, home: what all use
+    ledger, lake (commits, clock, row_digests, snapshots, database), tables, problems, profiles, jobs, shards, digests,
+    folders, files, home: what all use
 
 Dagster is nowhere below this line: `assets/` and `resources/` stand above, `sandbox/` beside it.
 """

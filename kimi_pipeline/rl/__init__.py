@@ -4,6 +4,6 @@ The map: mirror_descent.py is the loss, objectives.py its rivals and the choice 
 log-probs, trajectories.py responses and groups made of them, replay_buffer.py those that go on. prompt_sampling/ chooses
 problems; rollout.py samples, judging.py has the rewards, learning.py takes the steps of an iteration, handover.py gives
 vLLM the new weights and checks them. figures.py and records.py say what came of it, phases.py how long it took and who
-hangs, recovery.py what a killed run goes on from, residence.py
-whose turn it is on the GPU. loop.py is the job, stage.py its place in the lineage.
+hangs, course.py which runs are one and the same, recovery.py what a killed run goes on from, residence.py whose turn it is on
+the GPU. loop.py is the job, stage.py its place in the lineage.
 """
