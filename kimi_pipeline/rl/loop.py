@@ -197,7 +197,7 @@ class _Loop:
         with self.phases("hand_over"):
             self._hand_over()
         gc.collect()
-        gc.freeze()  # what engines and libraries hold stays: looking through it again took a twentieth of a rollout
+        gc.freeze()  # what engines and libraries hold stays: nothing in it is looked through again while rollouts make objects
 
     def _restore(self, saved: Saved, prompts: list[Any]) -> None:
         import torch
