@@ -55,12 +55,7 @@ class Question:
     also: tuple[str, ...] = ()  # measures that stand beside it
 
 
-STUDY: dict[str, Any] = {  # what all arms share; everything else is the profile's
-    "corpora.problems_per_family": 500,  # what `make run` has no time for
-    "corpora.evaluation_problems": 1200,
-    "rl.iterations": 80,
-    "evaluation.samples": 2,
-}
+STUDY: dict[str, Any] = {"evaluation.samples": 2}  # what all arms share; everything else is the profile's
 ARMS: dict[str, Arm] = {
     BASE: Arm("mirror descent, uniform sampling, Adam's moments kept"),
     "control": Arm("reward replaced by a coin flip", {"rl.reward": "random"}),
