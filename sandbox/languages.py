@@ -5,6 +5,7 @@ Belongs here: `Language`, reading a table. Does not belong here: anything that k
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -16,6 +17,9 @@ from sandbox.errors import SandboxInputError
 BUILT_IN = Path(__file__).with_name("languages.toml")
 _COMMANDS = ("compile", "run", "packages", "preload")
 
+PREPARED = "/opt/prepared"
+"""Where a worker has what `prepare` made, a folder each, read-only. Compilers do without where one is missing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Language:
@@ -25,6 +29,7 @@ class Language:
     file: str
     run: tuple[str, ...]
     compile: tuple[str, ...] = ()
+    prepare: str = ""
     zygote: bool = False
     preload: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
@@ -33,12 +38,17 @@ class Language:
     memory_extra_mb: int = 0
     packages: tuple[str, ...] = ()
 
+    @property
+    def prepared(self) -> str:
+        """The folder of what `prepare` made. Another text gets another folder, so what an older one made is not taken for it."""
+        return f"{PREPARED}/{self.name}-{hashlib.sha256(self.prepare.encode()).hexdigest()[:12]}"
+
     def as_dict(self) -> dict[str, Any]:
         """What the agent needs to know of it."""
         return {
             "name": self.name,
             "file": self.file,
-            "compile": list(self.compile),
+            "compile": [word.replace("{prepared}", self.prepared) for word in self.compile],
             "run": list(self.run),
             "zygote": self.zygote,
             "environment": self.environment,
@@ -82,6 +92,8 @@ def _row(path: Path, name: str, row: Any) -> Language:
         value = row.get(command, [])
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             raise SandboxInputError(f"{where} {command} is {value!r}: give a list of words")
+    if not isinstance(row.get("prepare", ""), str):
+        raise SandboxInputError(f"{where} prepare is {row['prepare']!r}: give a text for a shell")
     if "/" in row["file"] or row["file"].startswith("."):
         raise SandboxInputError(f"{where} file is {row['file']!r}: give a plain file name")
     for factor in ("time_factor", "memory_factor"):

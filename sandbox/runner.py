@@ -114,7 +114,7 @@ class _Submission:
     """One submission on its current worker, and on the next when that dies."""
 
     def __init__(self, sandbox: Sandbox, source: bytes, language: Language, limits: Limits) -> None:
-        self._sandbox, self._image = sandbox, sandbox.backend.image
+        self._sandbox, self._image, self._language = sandbox, sandbox.backend.image, language
         self._body = frames.pack({"language": language.as_dict(), "limits": limits.as_dict()}, source)
         self._compile_timeout = _STARVED * 2 * limits.compile_seconds + _SLACK_SECONDS
         self._run_timeout = _STARVED * (limits.cpu_seconds + limits.wall_seconds) + _SLACK_SECONDS
@@ -161,6 +161,7 @@ class _Submission:
         if self._channel is not None:
             self._channel.send(Kind.INPUT, body)
             return self._channel
+        self._sandbox.backend.prepare(self._language)
         self._channel = channel = self._sandbox.pool.take()
         channel.send(Kind.SUBMIT, self._body)
         ahead = len(body) <= _AHEAD_BYTES  # fits the pipe, so sending doesn't wait for the compiler

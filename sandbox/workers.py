@@ -12,6 +12,8 @@ backend makes rooms. All rooms look alike to the agent, so that a program gets t
 - a read-only root with the languages' packages at the places that `languages.toml` names; at `SCRATCH` and `BOX` a
   tmpfs each, nosuid and nodev, sized by `WorkerSize` (bytes and inodes), SCRATCH also noexec. The agent sets modes.
   /proc of the room's own pid namespace. Python packages, where given, read-only at `PACKAGES`.
+- `prepare` of a language, before a submission in it asks for a worker: from then on its `prepared` folder is there, read-only.
+  An image may have it from its making.
 - a memory cgroup of `memory_budget_mb(size)` without swap, a pids cgroup of `pids_budget(size)`, a cpu quota, and that
   cgroup readable (never writable) under /sys/fs/cgroup as Docker shows it: v2 `/sys/fs/cgroup/memory.stat`, v1
   `/sys/fs/cgroup/memory/memory.stat` and `/sys/fs/cgroup/cpuacct/cpuacct.usage`. The agent measures by it.
@@ -29,6 +31,7 @@ from typing import Any, Protocol
 from sandbox import bundle, frames
 from sandbox.errors import WorkerGone
 from sandbox.frames import Decoder, FrameError, Kind
+from sandbox.languages import Language
 from sandbox.verdicts import WorkerSize
 
 AGENT_COMMAND = (
@@ -95,6 +98,10 @@ class Backend(Protocol):
     image: str
     size: WorkerSize
     host_memory_mb: int
+
+    def prepare(self, language: Language) -> None:
+        """See to what its compiler finds faster. Costs nothing the second time. Raises BackendUnavailable."""
+        ...
 
     def start(self) -> Worker:
         """A worker whose agent has been started, not greeted yet. Raises BackendUnavailable, SandboxError."""

@@ -24,8 +24,10 @@ from pathlib import Path
 
 from sandbox import workers
 from sandbox.backends import bubblewrap_tree, cgroups, host_uids, seccomp
+from sandbox.backends.prepared import Prepared
 from sandbox.backends.spawning import Spawner
 from sandbox.errors import BackendUnavailable, SandboxError, WorkerGone
+from sandbox.languages import PREPARED, Language
 from sandbox.verdicts import WorkerSize, host_memory_mb
 
 ROOM_UID = 65534
@@ -69,6 +71,7 @@ class BubblewrapBackend:
         self._beside = None if self._as_root else host_uids.subordinate_ids()
         self._filter = seccomp.compile_filter()
         self.image = bubblewrap_tree.digest(self._root)
+        self._prepared = Prepared(self.image) if self._root == Path("/") else None
         self._groups = _control_groups(allow_no_cgroup)
         bubblewrap_tree.sweep()
         self._stage = bubblewrap_tree.make_stage(self._filter, self._root)
@@ -82,6 +85,11 @@ class BubblewrapBackend:
     def limits_all_processes(self) -> bool:
         """Whether control groups hold the rooms (else `allow_no_cgroup` was said)."""
         return self._groups is not None
+
+    def prepare(self, language: Language) -> None:
+        """Makes it of the machine's own system; a given root has it from its making. Raises BackendUnavailable."""
+        if self._prepared is not None:
+            self._prepared.make(language)
 
     def start(self) -> BubblewrapWorker:
         """A new room with an agent that waits for its text. Raises SandboxError where one can't be made."""
@@ -201,6 +209,9 @@ class BubblewrapBackend:
             words += ["--perms", "0755", "--dir", parent]
         if self._packages is not None:
             words += ["--ro-bind", str(self._packages), workers.PACKAGES]
+        prepared = self._root / PREPARED.lstrip("/") if self._prepared is None else self._prepared.folder
+        if prepared.is_dir():
+            words += ["--ro-bind", str(prepared), PREPARED]
         if group is not None:
             for folder, inside in group.views():
                 words += ["--ro-bind", folder, inside]

@@ -30,6 +30,7 @@ from sandbox import workers
 from sandbox.backends import seccomp
 from sandbox.backends.docker_remains import Remains
 from sandbox.errors import BackendUnavailable, WorkerGone
+from sandbox.languages import Language
 from sandbox.verdicts import WorkerSize
 
 DEFAULT_IMAGE = "kimi-sandbox:latest"
@@ -92,6 +93,9 @@ class DockerBackend:
                 raise BackendUnavailable(f"packages {packages} is no folder")
             if packages.stat().st_mode & 0o005 != 0o005:
                 raise BackendUnavailable(f"packages {packages} can't be read by programs: chmod o+rx it")
+
+    def prepare(self, language: Language) -> None:
+        """The image has it, where it was made with this table."""
 
     def start(self) -> DockerWorker:
         """A container whose agent runs. Raises BackendUnavailable when the engine can't make one."""

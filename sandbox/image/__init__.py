@@ -7,10 +7,11 @@ there is a registry.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from sandbox.errors import BackendUnavailable
@@ -34,17 +35,17 @@ def packages_of(table: Iterable[Language]) -> list[str]:
     return sorted({package for language in table for package in language.packages})
 
 
-def build_root(target: Path, packages: list[str], suite: str | None = None) -> None:
-    """Makes a root file system: a tar where `target` ends in .tar, else a folder.
+def build_root(target: Path, table: Collection[Language], suite: str | None = None) -> None:
+    """Makes a root file system for these languages: a tar where `target` ends in .tar, else a folder.
 
     `suite` is Debian's (default: this machine's). Raises BackendUnavailable that says what failed.
     """
     program = shutil.which("mmdebstrap")
     if program is None:
         raise BackendUnavailable("mmdebstrap is missing: apt-get install mmdebstrap (or build the Dockerfile)")
-    command = [program, "--quiet", "--variant=essential", f"--include={','.join(packages)}"]
+    command = [program, "--quiet", "--variant=essential", f"--include={','.join(packages_of(table))}"]
     command += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
-    command += [f"--customize-hook={hook}" for hook in _HOOKS]
+    command += [f"--customize-hook={hook}" for hook in (*_HOOKS, *_prepare_hooks(table))]
     command += [suite or _this_suite(), str(target), *(path for path in APT_SOURCES if _has_text(path))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -68,12 +69,21 @@ def import_root(tar: Path, tag: str, engine: str | None = None) -> str:
     return digest
 
 
-def build_image(tag: str, packages: list[str], engine: str | None = None, suite: str | None = None) -> str:
+def build_image(tag: str, table: Collection[Language], engine: str | None = None, suite: str | None = None) -> str:
     """`build_root` and `import_root` in one. Returns the digest."""
     with tempfile.TemporaryDirectory() as folder:
         tar = Path(folder) / "root.tar"
-        build_root(tar, packages, suite)
+        build_root(tar, table, suite)
         return import_root(tar, tag, engine)
+
+
+def prepare_lines(table: Iterable[Language]) -> list[str]:
+    """A shell line a language that has something to prepare, for a shell inside the tree."""
+    return [f"mkdir -p {one.prepared} && cd {one.prepared} && {one.prepare}" for one in table if one.prepare]
+
+
+def _prepare_hooks(table: Iterable[Language]) -> list[str]:
+    return [f'chroot "$1" /bin/sh -ec {shlex.quote(line)}' for line in prepare_lines(table)]
 
 
 def _has_text(path: str) -> bool:

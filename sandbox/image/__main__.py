@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sandbox import languages
 from sandbox.errors import SandboxError
-from sandbox.image import build_image, build_root, packages_of
+from sandbox.image import build_image, build_root
 
 
 def main() -> int:
@@ -20,12 +20,12 @@ def main() -> int:
     parser.add_argument("--suite", help="Debian's suite (default: this machine's)")
     arguments = parser.parse_args()
     try:
-        packages = packages_of(languages.load(arguments.languages).values())
+        table = languages.load(arguments.languages).values()
         if arguments.root:
-            build_root(arguments.root, packages, arguments.suite)
+            build_root(arguments.root, table, arguments.suite)
             print(arguments.root)
         else:
-            print(build_image(arguments.tag, packages, arguments.engine, arguments.suite))
+            print(build_image(arguments.tag, table, arguments.engine, arguments.suite))
     except SandboxError as error:
         print(error, file=sys.stderr)
         return 2

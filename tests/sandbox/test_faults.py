@@ -19,6 +19,7 @@ import pytest
 from sandbox import Limits, Outcome, Sandbox, SandboxError, Verdict
 from sandbox.backends.docker import DockerBackend
 from sandbox.errors import BackendUnavailable, WorkerGone
+from sandbox.languages import Language
 from sandbox.pool import WarmPool
 from sandbox.verdicts import WorkerSize, host_memory_mb
 from tests.conftest import missing
@@ -138,6 +139,9 @@ class NoRooms:
 
     def __init__(self) -> None:
         self.closed = False
+
+    def prepare(self, language: Language) -> None:
+        pass
 
     def start(self) -> object:
         raise BackendUnavailable("the engine is on strike")

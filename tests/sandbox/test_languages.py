@@ -30,6 +30,7 @@ def test_an_unknown_language_is_answered_with_the_known_ones() -> None:
         ("[lua]\nfile = 'a.lua'", "run is missing"),
         ("[lua]\nfile = '../a'\nrun = ['lua']", "file is '../a'"),
         ("[lua]\nfile = 'a.lua'\nrun = 'lua'", "run is 'lua'"),
+        ("[lua]\nfile = 'a.lua'\nrun = ['lua']\nprepare = ['true']", "prepare is ['true']"),
         ("[lua]\nfile = 'a.lua'\nrun = ['lua']\nspeed = 3", "speed is no field"),
         ("[lua]\nfile = 'a.lua'\nrun = ['lua']\ntime_factor = 0", "time_factor is 0"),
         ("[lua]\nfile = 'a.lua'\nrun = ['lua']\nmemory_extra_mb = -1", "memory_extra_mb is -1"),
@@ -45,10 +46,12 @@ def test_a_broken_table_names_file_language_and_field(tmp_path: Path, text: str,
     assert str(path) in str(error.value)
 
 
-def test_the_dockerfile_has_the_packages_of_the_table() -> None:
+def test_the_dockerfile_has_packages_and_what_is_prepared_of_the_table() -> None:
     text = (Path(image.__file__).parent / "Dockerfile").read_text()
     (packages,) = re.findall(r'^ARG PACKAGES="(.*)"$', text, re.MULTILINE)
-    assert packages.split() == image.packages_of(languages.built_in().values())
+    table = languages.built_in().values()
+    assert packages.split() == image.packages_of(table)
+    assert [f"RUN {line}" for line in image.prepare_lines(table)] == [text.splitlines()[-1]]
 
 
 @pytest.mark.parametrize("name", list(Limits().as_dict()))
