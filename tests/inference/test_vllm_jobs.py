@@ -20,10 +20,11 @@ from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.drawing import JOB, SamplingPass, build_spec, draw
 from kimi_pipeline.inference.request import SampleRequest, Sampling
 from kimi_pipeline.inference.templates import TEMPLATES
-from kimi_pipeline.jobs import LocalLauncher, command, write_spec
+from kimi_pipeline.jobs import write_spec
 from kimi_pipeline.models.tiny import save_tiny
 from kimi_pipeline.profiles.sections import Model
 from kimi_pipeline.stages import Context
+from tests import forks
 from tests.conftest import WINDOW
 from tests.inference.conftest import problem_table, sampling_pass
 from tests.inference.faulty_gateway import Gateway, by_turns, forward_to
@@ -36,7 +37,7 @@ SERVER_START_SECONDS = 300
 def engine_context(make_context: Callable[..., Context], home: Any, carrier: Any) -> Callable[..., Context]:
     """A context whose launcher starts vLLM jobs (the `carrier` fixture skips where there is no vLLM)."""
     sizes = {"model__window": WINDOW, "inference__max_num_seqs": 64, "inference__kv_cache_gib": 0.25}
-    return lambda **changes: make_context(launcher=LocalLauncher(home.jobs), **(sizes | changes))
+    return lambda **changes: make_context(launcher=forks.ForkLauncher(home.jobs), **(sizes | changes))
 
 
 def stored(context: Context) -> dict[str, dict[str, Any]]:
@@ -49,7 +50,7 @@ def test_kill_9_while_vllm_samples_then_again(engine_context: Callable[..., Cont
     context = engine_context(limits__commit_samples=100)
     passes = [sampling_pass(problem_table(150), folder=tiny_models[0], samples=10, max_tokens=64)]
     path = write_spec(context.home.jobs, JOB, build_spec(context, passes))
-    job = subprocess.Popen(command(JOB, path, 1))
+    job = forks.start(path)
     deadline = time.monotonic() + 240
     while context.lake.read(tables.SAMPLES, columns=["sample_id"]).num_rows < 300:
         assert job.poll() is None

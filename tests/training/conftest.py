@@ -18,6 +18,7 @@ from kimi_pipeline.home import Home
 from kimi_pipeline.jobs import command, write_spec
 from kimi_pipeline.profiles import load_profile
 from kimi_pipeline.profiles.sections import Inference, Model
+from tests import forks
 from tests.conftest import require
 
 # OpenMP reads it when torch is imported: threads that spin at barriers slow these small steps ten times on a busy machine.
@@ -99,12 +100,20 @@ def toy_examples(seed: int, count: int, phase: str) -> list[dict[str, Any]]:
 
 
 def run_job(folder: Path, module: str, spec: dict[str, Any], ranks: int = 1) -> tuple[int, dict[str, Any] | None, str]:
-    """Run a job as the launcher does: its exit code, its result (None where there is none), its standard error."""
+    """Run a job as the launcher does: its exit code, its result (None where there is none), its output."""
     path = write_spec(folder, module, spec)
+    if ranks == 1:
+        job = forks.start(path)
+        code = job.wait()
+        return code, _result(path), job.output()
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "MLFLOW_LOGGING_LEVEL": "ERROR"}
     done = subprocess.run(command(module, path, ranks), env=environment, capture_output=True, text=True, check=False)
-    result = path.with_name("result.json")
-    return done.returncode, json.loads(result.read_text()) if result.is_file() else None, done.stdout + done.stderr
+    return done.returncode, _result(path), done.stdout + done.stderr
+
+
+def _result(spec: Path) -> dict[str, Any] | None:
+    path = spec.with_name("result.json")
+    return json.loads(path.read_text()) if path.is_file() else None
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,84 @@
+"""Jobs of tests as forks of one process that has imported the engines: half of what a small job takes is imports.
+
+`python -m tests.forks SPEC` is the job of a spec with its output in `log` beside it: a fork has no pipe of its own to tell on.
+Jobs of several ranks, and the tests of how jobs start, do without.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import runpy
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kimi_pipeline.home import CHECKOUT
+from kimi_pipeline.jobs import owned_environment, read_result, write_spec
+from resources.compute import Process
+from resources.warm import WarmProcess
+
+
+class Job:
+    """A running job, asked like a `subprocess.Popen`. It leads a process group of its own."""
+
+    def __init__(self, process: Process, log: Path) -> None:
+        self._process, self._log, self.pid = process, log, process.pid
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        return self._process.wait(timeout)
+
+    def output(self) -> str:
+        return self._log.read_text()
+
+
+class ForkLauncher:
+    """A `jobs.Launcher` whose jobs are forks."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def run(self, module: str, spec: dict[str, Any], *, ranks: int = 1) -> dict[str, Any]:
+        assert ranks == 1
+        path = write_spec(self._folder, module, spec)
+        job = start(path)
+        code = job.wait()
+        assert code == 0 or path.with_name("result.json").is_file(), job.output()
+        return read_result(path)
+
+
+def start(spec: Path) -> Job:
+    """The job of a spec that `write_spec` wrote."""
+    told = {"PYTHONPATH": str(CHECKOUT), "MLFLOW_LOGGING_LEVEL": "ERROR"}
+    command = [sys.executable, "-m", __name__, str(spec)]
+    return Job(_warm().start(command, owned_environment() | told), spec.with_name("log"))
+
+
+@cache
+def _warm() -> WarmProcess:
+    """The session's, ready. It ends with the session."""
+    process = WarmProcess()
+    process.__enter__()
+    atexit.register(process.__exit__)
+    process._is_free = process._answer(None) == {"ready": True}
+    assert process._is_free
+    return process
+
+
+def _become(spec: Path) -> None:
+    log = os.open(spec.with_name("log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    runpy.run_module(f"kimi_pipeline.{spec.parent.name.rpartition('-')[0]}", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _become(Path(sys.argv[-1]))
