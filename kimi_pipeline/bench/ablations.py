@@ -4,7 +4,7 @@ Belongs here: the arms, the questions asked of them, the report with its table a
 keeping cells (`cells.py`), a cell's work (`trial.py`), statistics (`seeds.py`).
 
 Every arm is the arm `base` with a few settings changed. All arms of a seed start from one SFT checkpoint and one prompt
-set, take the same number of problems, responses and mini-steps, and are evaluated on the same held-out problems; so a
+set, take the same number of iterations and mini-steps, and are evaluated on the same held-out problems; so a
 question is answered by differences within a seed, problem by problem, and its interval is over seeds. The control is a
 policy trained the same way on coin flips.
 """
@@ -116,6 +116,7 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
 NOTES = {
     "sampling": "the training curve of an arm is over the problems it chose, so arms are compared on held-out ones alone",
     "optimizer-reset": "a freshly reset Adam takes near-sign steps, so both sides are shown at two learning rates",
+    "partial-rollouts": "equal iterations, not equal groups: where responses are cut, a group takes more than one",
     "size-and-context": "equal iterations and responses, not equal time: a larger model costs more a token (see seconds)",
 }
 
