@@ -1,14 +1,11 @@
 """Jobs of tests as forks of one process that has imported the engines: half of what a small job takes is imports.
 
-`python -m tests.forks SPEC` is the job of a spec with its output in `log` beside it: a fork has no pipe of its own to tell on.
 Jobs of several ranks, and the tests of how jobs start, do without.
 """
 
 from __future__ import annotations
 
 import atexit
-import os
-import runpy
 import subprocess
 import sys
 from functools import cache
@@ -19,6 +16,9 @@ from kimi_pipeline.home import CHECKOUT
 from kimi_pipeline.jobs import owned_environment, read_result, write_spec
 from resources.compute import Process
 from resources.warm import WarmProcess
+
+TOLD = {"PYTHONPATH": str(CHECKOUT), "MLFLOW_LOGGING_LEVEL": "ERROR"}
+"""What the environment of a job of a test has beside the test's own."""
 
 
 class Job:
@@ -57,9 +57,8 @@ class ForkLauncher:
 
 def start(spec: Path) -> Job:
     """The job of a spec that `write_spec` wrote."""
-    told = {"PYTHONPATH": str(CHECKOUT), "MLFLOW_LOGGING_LEVEL": "ERROR"}
-    command = [sys.executable, "-m", __name__, str(spec)]
-    return Job(_warm().start(command, owned_environment() | told), spec.with_name("log"))
+    command = [sys.executable, "-m", "tests.forked", str(spec)]
+    return Job(_warm().start(command, owned_environment() | TOLD), spec.with_name("log"))
 
 
 @cache
@@ -71,14 +70,3 @@ def _warm() -> WarmProcess:
     process._is_free = process._answer(None) == {"ready": True}
     assert process._is_free
     return process
-
-
-def _become(spec: Path) -> None:
-    log = os.open(spec.with_name("log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    runpy.run_module(f"kimi_pipeline.{spec.parent.name.rpartition('-')[0]}", run_name="__main__", alter_sys=True)
-
-
-if __name__ == "__main__":
-    _become(Path(sys.argv[-1]))

@@ -60,7 +60,10 @@ class Prepared:
             if done.returncode:
                 said = (done.stderr.strip() or f"exit code {done.returncode}")[-500:]
                 raise BackendUnavailable(f"language {language.name} can't be prepared: {said}")
-            with contextlib.suppress(OSError):  # another process was faster: what it made is the same
+            try:
                 made.rename(target)
+            except OSError as error:
+                if not target.is_dir():  # else another process was faster: what it made is the same
+                    raise BackendUnavailable(f"language {language.name} can't be prepared: {error}") from error
         finally:
             shutil.rmtree(made, ignore_errors=True)

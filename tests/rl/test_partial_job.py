@@ -133,7 +133,7 @@ def start(home: Home, spec: dict[str, Any], ranks: int = 1) -> Job:
     path = write_spec(home.jobs, "kimi_pipeline.rl.loop", spec)
     if ranks == 1:
         return forks.start(path)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "MLFLOW_LOGGING_LEVEL": "ERROR"}
+    environment = os.environ | forks.TOLD
     with (path.parent / "log").open("wb") as log:
         line = command("kimi_pipeline.rl.loop", path, ranks)
         return subprocess.Popen(line, env=environment, stdout=log, stderr=log, start_new_session=True)

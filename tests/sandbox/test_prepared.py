@@ -6,7 +6,6 @@ import resource
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 import sandbox
 from sandbox import BackendUnavailable, Outcome, languages
-from sandbox.backends.prepared import Prepared
+from sandbox.backends.prepared import ENVIRONMENT, Prepared
 from tests.conftest import missing
 from tests.sandbox.conftest import open_or_miss
 
@@ -66,6 +65,21 @@ def test_what_fails_is_said_and_tried_again(own_tmp: Path) -> None:
     assert len(list(prepared.folder.iterdir())) == 1
 
 
+def test_what_cannot_be_kept_is_said_and_what_another_process_made_meanwhile_is_taken(own_tmp: Path) -> None:
+    prepared = Prepared("system")
+    blocked = replace(CPP, prepare="touch made")
+    (prepared.folder / Path(blocked.prepared).name).touch()
+    with pytest.raises(BackendUnavailable, match=r"language cpp can't be prepared: .*Not a directory"):
+        prepared.make(blocked)
+    late = replace(CPP, prepare=f"mkdir -p {prepared.folder}/$PLACE && touch made")
+    place = Path(late.prepared).name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENVIRONMENT, "PLACE", f"{place}/theirs")
+        prepared.make(late)
+    assert [path.name for path in (prepared.folder / place).iterdir()] == ["theirs"]
+    assert list(own_tmp.iterdir()) == [prepared.folder]
+
+
 def test_a_folder_that_others_may_write_to_is_refused() -> None:
     folder = Prepared("system").folder
     folder.chmod(0o777)
@@ -86,7 +100,8 @@ def test_the_compiler_takes_it_and_nobody_can_write_there(name: str) -> None:
     asks = replace(CPP, compile=("/bin/sh", "-c", script, "{prepared}", "{output}", "{source}"))
     looks = f"import os\nprint(os.listdir({CPP.prepared!r}), os.access({CPP.prepared!r}, os.W_OK))"
     with open_or_miss(name, table=languages.built_in() | {"asks": replace(asks, name="cpp")}) as box:
-        time.sleep(1)
+        (warm,) = box.run("print(1)", "python", [b""])
+        assert warm.outcome is Outcome.OK
         for language in ("asks", "cpp"):
             (verdict,) = box.run(USES, language, [b"21"])
             assert (verdict.outcome, verdict.stdout) == (Outcome.OK, b"42n"), verdict

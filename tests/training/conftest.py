@@ -106,7 +106,7 @@ def run_job(folder: Path, module: str, spec: dict[str, Any], ranks: int = 1) -> 
         job = forks.start(path)
         code = job.wait()
         return code, _result(path), job.output()
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "MLFLOW_LOGGING_LEVEL": "ERROR"}
+    environment = os.environ | forks.TOLD
     done = subprocess.run(command(module, path, ranks), env=environment, capture_output=True, text=True, check=False)
     return done.returncode, _result(path), done.stdout + done.stderr
 
