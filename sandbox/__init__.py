@@ -24,7 +24,7 @@ from typing import Any
 
 from sandbox.errors import BackendUnavailable, SandboxError, SandboxInputError
 from sandbox.languages import Language
-from sandbox.runner import Job, Sandbox
+from sandbox.runner import Job, Sandbox, checked_program
 from sandbox.verdicts import Limits, Outcome, Verdict, WorkerSize
 from sandbox.workers import Backend
 
@@ -41,6 +41,7 @@ __all__ = [
     "SandboxInputError",
     "Verdict",
     "WorkerSize",
+    "checked_program",
     "make_backend",
     "open",
     "run",

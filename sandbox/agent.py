@@ -15,7 +15,6 @@ import os
 import signal
 import socket
 import stat
-import sys
 from json import dumps
 from typing import Any
 
@@ -55,14 +54,17 @@ def main() -> None:
             os.dup2(null, 1)
             order = zygote.serve(there, settings)
             if order is not None:
-                zygote.run_python(order)
+                try:
+                    zygote.run_python(order)
+                except BaseException:  # of the program's making: its stdout is not this process's to speak on
+                    os._exit(1)
             os._exit(0)
         there.close()
         if not here.recv(16):
             raise AgentError("the zygote did not start; see the worker's stderr")
         room = Room(settings, here, pid)
         room.rehearse()
-        channel.send(Kind.READY, {"python": sys.version.split()[0], "cgroup": room.meter.sources})
+        channel.send(Kind.READY, {})
         room.serve(channel)
     except EOFError:
         pass
@@ -113,7 +115,8 @@ class Room:
         self.zygote = zygote_socket
         self.zygote_pid = zygote_pid
         self.meter = Meter(zygote_pid)
-        self.reaped = 0.0
+        self.reaped = 0.0  # CPU seconds of processes that are gone
+        self.orphans_kb = 0  # the largest resident size of those of this run that were nobody's children
         self._python = True  # what the next child of the zygote is likely to run
         self._ready = False
 
@@ -211,6 +214,8 @@ class Room:
         given = [_sealed(data)] + ([_sealed(code)] if mode == "run" else [])
         with cleaning.as_uid(self.uid):  # the pipes are the programs' own, so /dev/stdout opens
             (out, out_end), (err, err_end) = os.pipe(), os.pipe()
+        os.set_blocking(out, False)
+        os.set_blocking(err, False)
         fds = [given[0], out_end, err_end, *given[1:]]
         watch = Watch(self, limits, out, err, made)
         try:
@@ -223,11 +228,17 @@ class Room:
             os.close(fd)
         return run
 
-    def kill(self) -> int:
-        """Ends all programs; returns the largest resident size in kB of those that were nobody's children."""
-        cpu, peak = cleaning.kill_all(self.uid, self.zygote_pid)
+    def bury_orphans(self) -> None:
+        """Reaps those of a run that ended as nobody's children: unreaped, they count against its limit of processes."""
+        self._count(*cleaning.reap(self.zygote_pid))
+
+    def kill(self) -> None:
+        """Ends all programs."""
+        self._count(*cleaning.kill_all(self.uid, self.zygote_pid))
+
+    def _count(self, cpu: float, peak_kb: int) -> None:
         self.reaped += cpu
-        return peak
+        self.orphans_kb = max(self.orphans_kb, peak_kb)
 
 
 def _sealed(data: bytes) -> int:

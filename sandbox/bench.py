@@ -278,6 +278,8 @@ def _peak_memory_mb() -> float:
 if __name__ == "__main__":  # the probe that `measure` starts: settings (JSON), backend, queued, finished
     import sandbox as library
 
-    settings, backend, queued, finished = sys.argv[1:]
-    with library.open(backend, **json.loads(settings)) as opened:
+    given, backend, queued, finished = sys.argv[1:]
+    settings = json.loads(given)
+    folders = {name: Path(settings[name]) for name in ("root", "packages") if settings.get(name)}
+    with library.open(backend, **settings | folders) as opened:
         print(json.dumps(queue_memory(opened, int(queued), int(finished))))

@@ -42,6 +42,25 @@ def programs(zygote: int) -> list[int]:
     return [pid for name in os.listdir("/proc") if name.isdigit() and (pid := int(name)) not in (1, zygote)]
 
 
+def reap(zygote: int) -> tuple[float, int]:
+    """CPU seconds and the largest resident size in kB of all processes that ended as children of process 1, now reaped.
+
+    Raises CleaningError when the zygote is one of them.
+    """
+    cpu, peak = 0.0, 0
+    while True:
+        try:
+            pid, _, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return cpu, peak
+        if pid == zygote:
+            raise CleaningError("the zygote died")
+        if not pid:
+            return cpu, peak
+        cpu += usage.ru_utime + usage.ru_stime
+        peak = max(peak, usage.ru_maxrss)
+
+
 def kill_all(uid: int, zygote: int) -> tuple[float, int]:
     """Kills every process of this uid, whatever session, group or parent it has, and reaps those left to process 1.
 
@@ -53,16 +72,8 @@ def kill_all(uid: int, zygote: int) -> tuple[float, int]:
         with as_uid(uid):
             os.kill(-1, signal.SIGKILL)
         left = programs(zygote)
-        for _ in left:
-            try:
-                pid, _, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if pid == zygote:
-                raise CleaningError("the zygote died")
-            if pid:
-                cpu += usage.ru_utime + usage.ru_stime
-                peak = max(peak, usage.ru_maxrss)
+        of_these, largest = reap(zygote)
+        cpu, peak = cpu + of_these, max(peak, largest)
         if not left:
             return cpu, peak
         if time.monotonic() > until:

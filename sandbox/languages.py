@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
@@ -70,7 +71,7 @@ def built_in() -> dict[str, Language]:
     return load()
 
 
-def find(name: str, table: dict[str, Language] | None = None) -> Language:
+def find(name: str, table: Mapping[str, Language] | None = None) -> Language:
     """The row of that name. Raises SandboxInputError that lists the names there are."""
     table = built_in() if table is None else table
     if name not in table:

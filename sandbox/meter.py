@@ -76,11 +76,6 @@ class Meter:
         self._oom = _first_gauge(_OOM_FILES)
         self._own_memory = [os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC) for pid in self._own]
 
-    @property
-    def sources(self) -> dict[str, bool]:
-        """Which readings come from the cgroup."""
-        return {"cpu": self._cpu is not None, "memory": self._memory is not None, "oom": self._oom is not None}
-
     def pids(self) -> list[int]:
         """Processes of programs: all but the agent and its zygote."""
         return programs(self._own[1])

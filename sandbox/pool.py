@@ -119,11 +119,13 @@ class WarmPool:
                 worker = self._backend.start()
                 try:
                     channel = greet(worker, self._backend.size, self._preload, _GREETING_SECONDS)
-                except WorkerGone:
+                except BaseException:
                     worker.kill()
                     raise
             except SandboxError as error:
                 trouble = error
+            except Exception as error:  # whatever it was, who waits must hear of it, and the next start may go well
+                trouble = SandboxError(f"{type(error).__name__}: {error}")
             with self._changed:
                 self._coming -= 1
                 self._trouble = trouble
@@ -140,5 +142,5 @@ class WarmPool:
 
     def _bury(self) -> None:
         while (channel := self._used.get()) is not None:
-            with contextlib.suppress(SandboxError):  # it stays with its backend, whose close tries again and says so
+            with contextlib.suppress(Exception):  # it stays with its backend, whose close tries again and says so
                 channel.worker.kill()

@@ -19,9 +19,9 @@ from sandbox.frames import Kind
 from sandbox.languages import Language
 from sandbox.pool import WarmPool
 from sandbox.verdicts import MAX_INPUT_BYTES, MAX_SOURCE_BYTES, Limits, Outcome, Verdict
+from sandbox.watch import STARVED
 from sandbox.workers import Backend, Channel
 
-_STARVED = 20.0  # as in the agent, which gives up first and says why
 _SLACK_SECONDS = 60.0
 _ATTEMPTS = 3
 _AHEAD_BYTES = 32 * 1024
@@ -84,8 +84,7 @@ class Sandbox:
         died on gets SANDBOX_ERROR. Raises SandboxInputError at once when the program, language or limits can't be run,
         and at the input that is too large.
         """
-        source = _checked_source(program)
-        row = languages.find(language, self.table)
+        source, row = checked_program(program, language, self.table)
         limits = (limits or Limits()).scaled(row.time_factor, row.memory_factor, row.memory_extra_mb)
         limits.check_within(self.backend.size, self.backend.host_memory_mb)
         return self._verdicts(_Submission(self, source, row, limits), inputs)
@@ -116,8 +115,8 @@ class _Submission:
     def __init__(self, sandbox: Sandbox, source: bytes, language: Language, limits: Limits) -> None:
         self._sandbox, self._image, self._language = sandbox, sandbox.backend.image, language
         self._body = frames.pack({"language": language.as_dict(), "limits": limits.as_dict()}, source)
-        self._compile_timeout = _STARVED * 2 * limits.compile_seconds + _SLACK_SECONDS
-        self._run_timeout = _STARVED * (limits.cpu_seconds + limits.wall_seconds) + _SLACK_SECONDS
+        self._compile_timeout = STARVED * 2 * limits.compile_seconds + _SLACK_SECONDS
+        self._run_timeout = STARVED * (limits.cpu_seconds + limits.wall_seconds) + _SLACK_SECONDS
         self._channel: Channel | None = None
         self._final: dict[str, Any] | None = None  # what all further inputs get
 
@@ -235,7 +234,12 @@ class _Crew:
                     return
 
 
-def _checked_source(program: str | bytes) -> bytes:
+def checked_program(
+    program: str | bytes, language: str, table: Mapping[str, Language] | None = None
+) -> tuple[bytes, Language]:
+    """A program's source and its language, as they are run. Raises SandboxInputError where no sandbox of that table would
+    run it."""
+    row = languages.find(language, table)
     source = program.encode() if isinstance(program, str) else program
     if not source.strip():
         raise SandboxInputError("the program is empty: give its source")
@@ -243,7 +247,7 @@ def _checked_source(program: str | bytes) -> bytes:
         raise SandboxInputError(f"the program has {len(source)} bytes: at most {MAX_SOURCE_BYTES}")
     if b"\0" in source:
         raise SandboxInputError("the program is binary (it has a zero byte): give its source as text")
-    return source
+    return source, row
 
 
 def _verdict(header: dict[str, Any], **rest: Any) -> Verdict:

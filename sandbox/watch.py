@@ -20,8 +20,9 @@ from sandbox import zygote
 from sandbox.meter import IdleClock, Meter, space
 
 _CHUNK = 1 << 16
-_STARVED = 20.0
-"""A run may last this many times its limits on the clock; beyond, the machine is too busy to judge it."""
+STARVED = 20.0
+"""A run may last this many times its limits on the clock; beyond, the machine is too busy to judge it. The host waits a
+little longer."""
 
 
 class AgentError(Exception):
@@ -36,8 +37,11 @@ class Room(Protocol):
     zygote: socket.socket
     meter: Meter
     reaped: float
+    orphans_kb: int
 
-    def kill(self) -> int: ...
+    def bury_orphans(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 class Run:
@@ -83,6 +87,7 @@ class Watch:
         self.peak_mb = 0.0
         self.began = time.monotonic()
         self.reaped_before = room.reaped
+        room.orphans_kb = 0
         self.cpu_before = room.meter.cpu_seconds(room.reaped)
         self.oom_before = room.meter.oom_kills()
         self.shared_before = room.meter.shared_mb([*room.scratch, room.box])  # sealed inputs are shared memory as well
@@ -115,7 +120,10 @@ class Watch:
 
     def _take(self, fd: int) -> bool:
         """Some output; False at its end. What is above the limit is read and dropped."""
-        data = os.read(fd, _CHUNK)
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:  # a program can open its own pipe, and take back what it wrote
+            return True
         held, bound = self.captured[fd], self.limits["output_bytes"]
         if len(held) + len(data) > bound:
             self.run.truncated = True
@@ -140,6 +148,7 @@ class Watch:
 
     def _tick(self) -> None:
         room, limits = self.room, self.limits
+        room.bury_orphans()
         cpu = room.meter.cpu_seconds(room.reaped)
         if self.idle is None:
             self.idle = IdleClock(room.meter, room.reaped)
@@ -154,7 +163,7 @@ class Watch:
             self._stop("time_limit", f"above {limits['cpu_seconds']:g} s of CPU")
         if self.idle.seconds > limits["wall_seconds"]:
             self._stop("time_limit", f"blocked for {limits['wall_seconds']:g} s")
-        if time.monotonic() - self.began > _STARVED * (limits["cpu_seconds"] + limits["wall_seconds"]):
+        if time.monotonic() - self.began > STARVED * (limits["cpu_seconds"] + limits["wall_seconds"]):
             raise AgentError("the machine is too busy to judge this run")
 
     def _check_space(self) -> None:
@@ -169,7 +178,7 @@ class Watch:
         self.room.kill()  # each time: the first may have come before the child gave up uid 0
 
     def _judge(self, report: dict[str, Any]) -> Run:
-        orphans_kb = self.room.kill()
+        self.room.kill()
         for fd in self.captured:
             while self._take(fd):
                 pass
@@ -180,7 +189,7 @@ class Watch:
         by_processes = self.room.reaped - self.reaped_before
         run.cpu = max(by_processes, self.room.meter.cpu_seconds(self.room.reaped) - self.cpu_before)
         run.wall = time.monotonic() - self.began
-        run.peak_mb = max(self.peak_mb, report["maxrss"] / 1024, orphans_kb / 1024)
+        run.peak_mb = max(self.peak_mb, report["maxrss"] / 1024, self.room.orphans_kb / 1024)
         run.exit_code = os.waitstatus_to_exitcode(report["status"])
         run.stdout, run.stderr = bytes(self.captured[self.out]), bytes(self.captured[self.err])
         if self.excess is None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -34,7 +35,11 @@ _MESSAGE = 1 << 17  # bytes of the longest order
 _START_FAILED = 127
 PYTHON, COMMAND = b"python", b"command"
 _AHEAD = struct.Struct("d")  # what a child says first of itself: CPU seconds that it took before its order came
-_STREAMS = (("stdin", "r", "strict", -1), ("stdout", "w", "strict", -1), ("stderr", "w", "backslashreplace", 1))
+_STREAMS = (
+    ("stdin", "r", "surrogateescape", -1),
+    ("stdout", "w", "surrogateescape", -1),
+    ("stderr", "w", "backslashreplace", 1),
+)
 _SAMPLE = """
 import sys
 def first(values, *rest, **named):
@@ -210,16 +215,18 @@ def run_python(order: dict[str, Any]) -> NoReturn:
     sys.path.insert(0, os.path.dirname(path))
     atexit._clear()
     code_of_exit = 0
+    failed: BaseException | None = None
     try:
         exec(code, main.__dict__)
     except SystemExit as leaving:
         code_of_exit = _exit_code(leaving.code)
     except BaseException as error:
         trace = error.__traceback__
-        error.__traceback__ = trace.tb_next if trace else None  # this frame is not the program's
-        sys.excepthook(type(error), error, error.__traceback__)
-        code_of_exit = 130 if isinstance(error, KeyboardInterrupt) else 1
+        failed = error.with_traceback(trace.tb_next if trace else None)  # this frame is not the program's
         del error, trace
+    if failed is not None:  # out of the handler: an error of the program's hook is not one of handling this one
+        code_of_exit = _told(failed)
+        failed = None
     _end(main, code_of_exit)
 
 
@@ -244,13 +251,32 @@ def _compiled(path: str) -> types.CodeType:
         os._exit(1)
 
 
+def _told(error: BaseException) -> int:
+    """The exit code of an error that ended the program, which its own hook may tell of."""
+    try:
+        sys.excepthook(type(error), error, error.__traceback__)
+    except SystemExit as leaving:
+        return _exit_code(leaving.code)
+    except BaseException as second:
+        second.__traceback__ = second.__traceback__.tb_next if second.__traceback__ else None
+        with contextlib.suppress(BaseException):
+            print("Error in sys.excepthook:", file=sys.stderr)
+            sys.__excepthook__(type(second), second, second.__traceback__)
+            print("\nOriginal exception was:", file=sys.stderr)
+            sys.__excepthook__(type(error), error, error.__traceback__)
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
 def _exit_code(asked: object) -> int:
     """What the interpreter makes of the argument of `sys.exit`."""
     if asked is None:
         return 0
     if isinstance(asked, int):
         return asked & 0xFF
-    print(asked, file=sys.stderr)
+    try:
+        sys.stderr.write(f"{asked}\n")
+    except BaseException:  # a program may have closed its stderr, or put anything in its place
+        os.write(2, b"\n")
     return 1
 
 
@@ -263,19 +289,24 @@ def _end(main: types.ModuleType, code: int) -> NoReturn:
     for name in [name for name in main.__dict__ if name != "__builtins__"]:
         main.__dict__[name] = None
     gc.collect()
-    os._exit(code if flushed and _flush() else 120)
+    flushed = flushed and _flush()
+    for stream in (sys.__stdout__, sys.__stderr__):  # where the program put others in their place, these end unseen
+        with contextlib.suppress(Exception):
+            stream.flush()  # type: ignore[union-attr]
+    os._exit(code if flushed else 120)
 
 
 def _flush() -> bool:
     done = True
     for stream in (sys.stdout, sys.stderr):
         try:
-            if stream is not None and not stream.closed:
+            if stream is not None and not getattr(stream, "closed", False):
                 stream.flush()
         except Exception as error:
             done = False
             if stream is not sys.stderr:
-                print(f"Exception ignored in: {stream!r}\n{type(error).__name__}: {error}", file=sys.stderr)
+                with contextlib.suppress(BaseException):
+                    print(f"Exception ignored in: {stream!r}\n{type(error).__name__}: {error}", file=sys.stderr)
     return done
 
 
@@ -288,4 +319,4 @@ def _fresh_streams() -> None:
 
 
 def _stream(fd: int, mode: str, errors: str, buffering: int) -> IO[str]:
-    return os.fdopen(fd, mode, buffering, encoding="utf-8", errors=errors, closefd=False)
+    return os.fdopen(fd, mode, buffering, encoding="utf-8", errors=errors, newline="\n", closefd=False)

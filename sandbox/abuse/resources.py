@@ -142,6 +142,27 @@ os._exit(0)
         turns=2,
     ),
     Case(
+        "stolen_output",
+        "its own output taken back while it is being read, then no end",
+        bomb("""
+for _ in range(2):
+    if os.fork() == 0:
+        mine = os.open("/proc/self/fd/1", os.O_RDONLY | os.O_NONBLOCK)
+        until = time.process_time() + 0.5
+        while time.process_time() < until:
+            os.write(1, b"x")
+            try:
+                os.read(mine, 1)
+            except BlockingIOError:
+                pass
+        os._exit(0)
+while True:
+    time.sleep(3600)
+"""),
+        ended(Outcome.TIME_LIMIT, Outcome.OUTPUT_LIMIT, within=_time),
+        turns=2,
+    ),
+    Case(
         "endless_loop",
         "a loop without end",
         bomb("while True:\n    pass"),

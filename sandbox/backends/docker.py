@@ -5,7 +5,8 @@ frames, pools, verdicts. docker-py is imported here and nowhere else.
 
 A container has no network, a read-only root, no capability but SETUID and SETGID, no_new_privs, a seccomp profile
 narrower than the engine's own, limits on memory (no swap), pids and cpu, and three tmpfs of stated size and inodes. It
-removes itself when its stdin ends, so a host that dies leaves nothing.
+removes itself when its stdin ends, so a host that dies leaves nothing but, at most, containers that it had not started yet:
+the next backend removes those.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _HEADER = struct.Struct(">BxxxL")  # the engine's own framing: stream (1 stdout,
 _FIRST_UID, _UIDS = 100_000, 50_000
 _SEND_SECONDS = 120.0
 _CLOSING_SECONDS = 15.0
+_ABANDONED_SECONDS = 60.0
 _REMEMBERED = 1000  # buried containers, at most, whose remains have yet to be looked for
 
 
@@ -84,6 +86,12 @@ class DockerBackend:
             ) from error
         except (DockerException, requests.RequestException) as error:
             raise BackendUnavailable(self._why(error)) from error
+        for limit in ("MemoryLimit", "PidsLimit"):
+            if not information.get(limit):  # it would take the limit, warn, and leave containers without one
+                raise BackendUnavailable(
+                    f"the engine at {self._engine()} can't keep {limit}: give its machine that control group "
+                    "(rootless: delegate it), or use backend bubblewrap"
+                )
         if runtime is not None and runtime not in information["Runtimes"]:
             known = ", ".join(sorted(information["Runtimes"]))
             raise BackendUnavailable(f"runtime {runtime!r} is unknown to the engine: it has {known}")
@@ -93,6 +101,7 @@ class DockerBackend:
                 raise BackendUnavailable(f"packages {packages} is no folder")
             if packages.stat().st_mode & 0o005 != 0o005:
                 raise BackendUnavailable(f"packages {packages} can't be read by programs: chmod o+rx it")
+        self._remove_abandoned()
 
     def prepare(self, language: Language) -> None:
         """The image has it, where it was made with this table."""
@@ -179,6 +188,15 @@ class DockerBackend:
             left = [row["Id"] for row in rows if row["Id"] not in self._live]
             self._graves.update(left)
         return left
+
+    def _remove_abandoned(self) -> None:
+        """Containers of any instance that were made and never started: a host that died in between left them, and only one
+        that ran removes itself."""
+        with contextlib.suppress(DockerException, requests.RequestException):
+            for row in self._api().containers(all=True, filters={"label": LABEL, "status": "created"}):
+                if time.time() - row["Created"] > _ABANDONED_SECONDS:
+                    self._graves.add(row["Id"])
+        self._sweep()
 
     def _host_config(self, api: docker.APIClient) -> dict[str, Any]:
         size = self.size

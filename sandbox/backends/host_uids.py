@@ -1,4 +1,5 @@
-"""The host's uids that rooms run under: two a room, which no other room has at the same time.
+"""The host's uids that rooms run under. Started by root: two a room, which no other room has at the same time. Started by
+a user: the user's own for the agent, and a subordinate one for programs, which no other room of this process has.
 
 Belongs here: giving them out. Does not belong here: becoming them (`bubblewrap_spawner.py`).
 """

@@ -14,7 +14,8 @@ import pytest
 import sandbox
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.profiles import load_profile
-from resources.sandbox import POOL, SandboxResource
+from resources.pools import PROGRAMS
+from resources.sandbox import SandboxResource
 from sandbox.command import main
 from tests.conftest import missing
 
@@ -131,7 +132,7 @@ def test_the_pipelines_door_takes_the_profiles_settings(backend: str, tmp_path: 
 
 
 def test_an_asset_runs_programs_with_the_resource(backend: str) -> None:
-    @dg.asset(pool=POOL)
+    @dg.asset(pool=PROGRAMS)
     def answer(sandbox: SandboxResource) -> int:
         with sandbox.open(load_profile("smoke", {"sandbox.pool_size": 1})) as opened:
             return int(next(opened.run("print(6 * 7)", "python", [b""])).stdout)

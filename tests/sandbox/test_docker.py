@@ -62,6 +62,36 @@ def test_a_container_is_closed(docker_room: Sandbox, engine: docker.APIClient) -
     assert made["Image"] == docker_room.backend.image
 
 
+def test_containers_that_were_never_started_are_removed_by_the_next_backend(
+    docker_room: Sandbox, engine: docker.APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a host leaves one that is killed between the two calls. One made a moment ago may be somebody's who lives."""
+    monkeypatch.setattr(
+        "sandbox.backends.docker.LABEL", mark := f"{LABEL}.test"
+    )  # others' are none of this test's business
+    made = engine.create_container(docker_room.backend.image, "true", labels={mark: "of a host that is dead"})["Id"]
+    try:
+        DockerBackend().close()
+        assert engine.inspect_container(made)["State"]["Status"] == "created"
+        monkeypatch.setattr("sandbox.backends.docker._ABANDONED_SECONDS", -1.0)
+        DockerBackend().close()
+        with pytest.raises(docker.errors.NotFound):
+            engine.inspect_container(made)
+    finally:
+        with contextlib.suppress(docker.errors.NotFound):
+            engine.remove_container(made, force=True)
+
+
+@pytest.mark.parametrize("limit", ["MemoryLimit", "PidsLimit"])
+def test_an_engine_that_would_leave_a_limit_out_is_refused(
+    docker_room: Sandbox, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    information = docker.APIClient.info
+    monkeypatch.setattr(docker.APIClient, "info", lambda self: information(self) | {limit: False})
+    with pytest.raises(BackendUnavailable, match=limit):
+        DockerBackend()
+
+
 def test_the_kernel_agrees(docker_room: Sandbox) -> None:
     """The same from inside: seccomp filters, nothing can be gained, nothing written but scratch, sizes as stated."""
     program = """

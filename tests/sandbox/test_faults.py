@@ -189,6 +189,22 @@ def test_a_pool_without_workers_says_why() -> None:
     pool.close()
 
 
+def test_a_start_that_fails_in_any_way_is_told_and_tried_again() -> None:
+    class Once(NoRooms):
+        starts = 0
+
+        def start(self) -> object:
+            self.starts += 1
+            raise OSError(24, "Too many open files")
+
+    backend = Once()
+    pool = WarmPool(backend, (), size=1, patience=0.5)  # type: ignore[arg-type]
+    with pytest.raises(BackendUnavailable, match="Too many open files"):
+        pool.take()
+    assert backend.starts > 1
+    pool.close()
+
+
 @pytest.mark.parametrize("says", [b"", b"\xff\xff\xff\xff", b"\0\0\0\x03\x06{}"])
 def test_workers_that_break_the_protocol_are_buried(says: bytes) -> None:
     backend = Mute(says)

@@ -153,6 +153,12 @@ time.sleep(100)
     assert verdict.outcome is Outcome.MEMORY_LIMIT, verdict
 
 
+def test_processes_that_ended_as_nobodys_children_are_not_counted(room: Sandbox) -> None:
+    orphans = "for i in $(seq 100); do (true &); sleep 0.01; done; echo done"
+    verdict = only(room.run(orphans, "bash", [b""], Limits(cpu_seconds=5, wall_seconds=5, processes=24)))
+    assert (verdict.outcome, verdict.stdout) == (Outcome.OK, b"done\n"), verdict
+
+
 def test_cpu_time_decides_not_the_clock(room: Sandbox) -> None:
     """Half a second of work passes a limit of blocked time of 0.2 s however long the machine takes for it."""
     program = "import time\nend = time.process_time() + 0.5\nwhile time.process_time() < end: pass\nprint('done')"
@@ -178,6 +184,12 @@ ENDS = [
     "import pickle\nclass P: pass\nprint(type(pickle.loads(pickle.dumps(P()))).__name__)",
     "import sys; sys.setrecursionlimit(10**6)\ndef f(n): return 0 if n == 0 else 1 + f(n - 1)\nprint(f(20000))",
     "from multiprocessing import Pool\ndef f(x): return x * x\nif __name__ == '__main__':\n    print(Pool(2).map(f, [1, 2]))",
+    "import sys\nsys.excepthook = lambda *told: 1 / 0\nprint('kept')\nraise ValueError('first')",
+    "import sys\nsys.excepthook = lambda *told: sys.exit(3)\n1 / 0",
+    "import sys; print('kept'); sys.stderr.close(); sys.exit('said to nobody')",
+    "import sys\nclass Out:\n    def write(self, text): sys.__stdout__.write(text)\n    def flush(self): pass\n"
+    "sys.stdout = Out()\nprint('own')",
+    "import sys; print([ascii(line) for line in sys.stdin], sys.stdout.errors)",
     "import subprocess, sys; print(subprocess.run(['echo', 'hi'], capture_output=True).stdout, sys.gettrace())",
 ]
 
@@ -187,14 +199,15 @@ def test_a_forked_interpreter_is_like_a_fresh_one(room: Sandbox, program: str, t
     """Output, errors and exit code are those of `python3 main.py`."""
     main = tmp_path / "main.py"
     main.write_text(program)
+    data = "some input é\r\nin three\rlines, not all UTF-8: ".encode() + b"\xff"
     fresh = subprocess.run(
         [sys.executable, str(main)],
-        input="some input é".encode(),
+        input=data,
         capture_output=True,
         env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
         check=False,
     )
-    verdict = only(room.run(program, "python", ["some input é".encode()]))
+    verdict = only(room.run(program, "python", [data]))
     assert verdict.stdout == fresh.stdout
     assert verdict.stderr.replace(b"/box/main.py", str(main).encode()) == fresh.stderr
     assert verdict.exit_code == (130 if fresh.returncode == -2 else fresh.returncode)
