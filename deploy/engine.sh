@@ -9,16 +9,22 @@ pid_file=$state/engine.pid
 
 answers() { timeout 10 docker -H "$host" version >/dev/null 2>&1; }
 
+as_root=(); [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+
 if [ "$command" = stop ]; then
-    [ -f "$pid_file" ] && kill "$(cat "$pid_file")" && while [ -f "$pid_file" ]; do sleep 0.1; done
-    exit 0
+    pid=$("${as_root[@]}" cat "$pid_file" 2>/dev/null) || exit 0
+    # a file that a killed engine left may name anybody's process by now
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ] || { "${as_root[@]}" rm -f "$pid_file"; exit 0; }
+    "${as_root[@]}" kill "$pid"
+    for _ in $(seq 300); do [ -f "$pid_file" ] || exit 0; sleep 0.1; done
+    echo "the engine (process $pid) does not end" >&2
+    exit 1
 fi
 if answers; then
     echo "an engine answers at $host"
     exit 0
 fi
 case $host in unix://*) ;; *) echo "no engine answers at $host (DOCKER_HOST)" >&2; exit 1 ;; esac
-as_root=(); [ "$(id -u)" -eq 0 ] || as_root=(sudo)
 "${as_root[@]}" mkdir -p "$state" "$(dirname "${host#unix://}")"
 "${as_root[@]}" setsid --fork dockerd \
     --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --bridge=none \

@@ -4,8 +4,8 @@
     python3 deploy/install.py [--extra cpu|gpu|none] [--venv .venv] [--dev]
 
 Chooses the CPU or the GPU build by looking for an NVIDIA driver, and says what it chose. `--extra none` is the base
-install: UI, curation on stored samples or an endpoint, audit and export, without torch. Nothing is done where the same
-install was finished before.
+install: UI, curation on stored samples or an endpoint and audit, without torch. The commands are then in `.venv/bin`. Nothing
+is done where the same install was finished before.
 
 torch's CPU build is not on the ordinary package index everywhere. Where pip does not find it, PyTorch's own index is
 asked as well; TORCH_CPU_INDEX names another one. Where only torch itself can be had as a CPU build, its companions
@@ -49,6 +49,14 @@ def main() -> int:
     here, files = mark.read_text().split("|") if mark.is_file() else ("", "")
     if mark.is_file() and files == stamp() and extras <= set(here.split(",")):
         return 0
+    other = {"cpu": "gpu", "gpu": "cpu"}.get(extra)
+    if other in here.split(","):
+        print(
+            f"error: {options.venv} holds the {other} build, whose packages share names with those of {extra}: "
+            f"rm -rf {options.venv}, or give --extra {other}",
+            file=sys.stderr,
+        )
+        return 2
     extras |= {name for name in here.split(",") if name == "dev"}
     print(
         f"installing into {options.venv}: {', '.join(sorted(extras)) or 'base only'} ({reason(extra, options.extra)})",
