@@ -35,7 +35,7 @@ KEPT = f"""
 """
 CASES = """
     select s.problem_id, s.case_number, s.stratum, s.expected, c.input from suite_cases s
-    join test_cases c using (profile, problem_id, case_number)
+    left join test_cases c using (profile, problem_id, case_number, input_digest)
     semi join kept k on k.problem_id = s.problem_id and k.profile = s.profile
     where s.valid order by s.problem_id, s.case_number
 """
@@ -46,14 +46,23 @@ def load_suites(
 ) -> dict[str, Suite]:
     """The kept suites (of the problems `wanted`; None: of all): the reduced cases in their order, then, for `all`, the others
     in theirs. A suite whose strength was not measured is given whole; where several profiles have one, this profile's counts.
+    One whose inputs were made anew and not validated since is left out: its outputs are those of other inputs.
     """
     asked = {"every": wanted is None, "wanted": sorted(wanted or ()), "profile": profile}
     kept = lake.sql(KEPT, asked)
     by_problem: dict[str, dict[int, SuiteCase]] = {}
+    outdated = set()
     for row in lake.rows(CASES, kept=kept):
+        if row["input"] is None:
+            outdated.add(row["problem_id"])
+            continue
         one = SuiteCase(row["case_number"], row["input"], row["expected"], row["stratum"])
         by_problem.setdefault(row["problem_id"], {})[one.number] = one
-    return {row["problem_id"]: _suite(row, by_problem[row["problem_id"]], cases) for row in kept.to_pylist()}
+    return {
+        row["problem_id"]: _suite(row, by_problem[row["problem_id"]], cases)
+        for row in kept.to_pylist()
+        if row["problem_id"] in by_problem and row["problem_id"] not in outdated
+    }
 
 
 def _suite(row: dict[str, Any], there: dict[int, SuiteCase], cases: str) -> Suite:

@@ -5,7 +5,9 @@ Belongs here: gathering, and the rules on statement and submissions. Does not be
 
 from __future__ import annotations
 
+import contextlib
 import re
+from dataclasses import replace
 from typing import Any
 
 from kimi_pipeline import tables
@@ -18,6 +20,7 @@ from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage
 from kimi_pipeline.testcases import special_judge
 from kimi_pipeline.testcases.scope import Judged, record_all, replace_rows
+from sandbox import SandboxInputError, checked_program
 
 RULE = "coding_problems@1"
 
@@ -27,9 +30,13 @@ _BOUND = re.compile(
 
 
 def judge_problem(problem: CodingProblem, settings: Testcases) -> Judged:
-    """What can be said of a problem before anything runs."""
+    """What can be said of a problem before anything runs. Submissions that no sandbox would run (another language, an empty
+    or binary text) are left out of it, and counted."""
+    problem, not_runnable = _runnable(problem)
     accepted = len(problem.of_kind(ACCEPTED))
     counts = {"accepted": accepted, "weak": len(problem.of_kind(WEAK)), "wrong": len(problem.of_kind(WRONG))}
+    if not_runnable:
+        counts["not_runnable"] = not_runnable
     finding = special_judge.of(problem)
     evidence = {"rule": f"{special_judge.RULE}:{finding.rule}", "at": finding.at}
     if finding.needed and (settings.special_judge == "refuse" or not special_judge.checkable(problem)):
@@ -44,6 +51,15 @@ def judge_problem(problem: CodingProblem, settings: Testcases) -> Judged:
     if finding.needed:
         return Judged(problem, KEEP, Reason.NEEDS_CHECKER, evidence | counts)
     return Judged(problem, KEEP, Reason.CODING_PROBLEM, counts)
+
+
+def _runnable(problem: CodingProblem) -> tuple[CodingProblem, int]:
+    kept = []
+    for program in problem.programs:
+        with contextlib.suppress(SandboxInputError):
+            checked_program(program.source, program.language)
+            kept.append(program)
+    return replace(problem, programs=tuple(kept)), len(problem.programs) - len(kept)
 
 
 def gather(context: Context) -> list[CodingProblem]:

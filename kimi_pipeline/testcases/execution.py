@@ -16,11 +16,12 @@ from typing import Any
 from kimi_pipeline import tables
 from kimi_pipeline.corpora.coding_problem import CodingProblem, Program
 from kimi_pipeline.digests import digest
+from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.rewards.outputs import normalise
 from kimi_pipeline.testcases.generating import SandboxFailed
 from kimi_pipeline.testcases.rules import Run
-from sandbox import Job, Limits, Outcome, Sandbox, Verdict
+from sandbox import Job, Limits, Outcome, Sandbox, SandboxInputError, Verdict
 
 OUTPUT_BYTES = 1024 * 1024
 COMMIT_ROWS = 2000
@@ -60,13 +61,16 @@ class Runs:
         self.done = self.reused = self.failed = 0
 
     def run(self, asked: Sequence[Asked], parallel: int | None = None) -> None:
-        """Run what is missing and commit it. Raises SandboxFailed at the end where the sandbox failed on any run."""
+        """Run what is missing and commit it. Raises SandboxFailed at the end where the sandbox failed on any run, UserError
+        before the first where a problem asks for more than a worker has."""
         missing = list(self._missing(asked))
         self.reused += sum(len(one.inputs) for one in asked) - sum(len(one.inputs) for one in missing)
         total = sum(len(one.inputs) for one in missing)
         if not total:
             return
         self._say(f"{total} runs of {len(missing)} programs to do")
+        for one in missing:
+            self._check_limits(one.problem)
         order = [list(one.inputs) for one in missing]
         jobs = (
             Job(
@@ -117,6 +121,12 @@ class Runs:
         named = [program.submission_id for program in programs]
         rows = self._lake.rows(query, [problem.problem_id, setting_of(problem, self._box), named])
         return {row["input_digest"]: row["s"] for row in rows}
+
+    def _check_limits(self, problem: CodingProblem) -> None:
+        try:
+            limits_of(problem).check_within(self._box.backend.size, self._box.backend.host_memory_mb)
+        except SandboxInputError as error:
+            raise UserError(f"coding problem {problem.name} of {problem.source}: {error}") from error
 
     def _setting(self, one: Asked) -> str:
         return setting_of(one.problem, self._box)

@@ -192,7 +192,6 @@ def draw_inputs(
         repeats = Counter(case.stratum for case in fresh if case.reason is Reason.DUPLICATE_INPUT)
         start = {stratum: start[stratum] + count for stratum, count in wanted.items()}
         wanted = dict(repeats)
-        start |= {stratum: start.get(stratum, 0) for stratum in wanted}
         if not wanted or len(drawn) < len(asked):
             break
     return cases

@@ -100,7 +100,10 @@ def validate(context: Context) -> Outcome:
                 [row[name] for name in ("problem_id", "verdict", "reason_code", "setting", "checker_id")]
                 for row, _, _ in suites
             ]
-            + [[row["problem_id"], row["input_digest"], row["expected"]] for row in known_cases]
+            + [
+                [row[name] for name in ("problem_id", "input_digest", "valid", "expected")]
+                for row in cases_of + known_cases
+            ]
         ),
         figures={
             "kept": len(kept),

@@ -30,15 +30,21 @@ def response(program: str) -> Response:
         ("print(input()); 1/0", Status.WRONG, "wrong_exit: case 1 (random)"),
         ("def (", Status.WRONG, "compile_error: case 1 (random)"),
         ("while True: pass", Status.WRONG, "time_limit: case 1 (random)"),
-        ("print('\\ud800')", Status.WRONG, "not_utf8: case 1 (random)"),
+        ("print('\\ud800')", Status.WRONG, "wrong_exit: case 1 (random)"),
+        ("import os; os.write(1, bytes([255]))", Status.WRONG, "not_utf8: case 1 (random)"),
+        ("print(input()[::-1]); import sys; sys.exit(0)", Status.CORRECT, None),
+        ("print(input()[::-1]); exit()", Status.CORRECT, None),
+        ("print(input()[::-1]); raise SystemExit(1)", Status.WRONG, "wrong_exit: case 1 (random)"),
+        ("import sys; print(sys.stdin.buffer.readline().decode().strip()[::-1])", Status.CORRECT, None),
+        ("import sys; sys.stdout.buffer.write(input()[::-1].encode())", Status.CORRECT, None),
+        ("f = open(0)\ndef main(): print(f.read().strip()[::-1])\nmain()", Status.CORRECT, None),
+        ("import os; os.write(1, os.read(0, 99).strip()[::-1])", Status.CORRECT, None),
         ('import sys; sys.__stdout__.write(\'[["ok", "1ba"]]\'); sys.__stdout__.flush()', Status.WRONG, "wrong_output"),
         ("import os; os.kill(os.getpid(), 9)", Status.WRONG, "wrong_exit: case 1 (random)"),
     ],
 )
 def test_a_program_is_worth_what_it_prints(box: Sandbox, program: str, status: Status, reason: str | None) -> None:
     for suite in (TOGETHER, Suite("p", CASES)):
-        if (suite.together is False and "__stdout__" in program) or ("ud800" in program and not suite.together):
-            continue  # alone in its process a program may write where it likes; printing half a character crashes
         (found,) = CodeReward({"p": suite}, box).score(REFERENCE, [response(program)])
         assert found.status is status
         assert found.reward == (1.0 if status is Status.CORRECT else 0.0)
@@ -46,14 +52,25 @@ def test_a_program_is_worth_what_it_prints(box: Sandbox, program: str, status: S
         assert ("failing_case" in found.parts) == (status is Status.WRONG)
 
 
+class Counted:
+    """A sandbox that counts what it runs."""
+
+    def __init__(self, box: Sandbox) -> None:
+        self.box, self.runs = box, 0
+
+    def run(self, *what: Any) -> Iterator[Verdict]:
+        for verdict in self.box.run(*what):
+            self.runs += 1
+            yield verdict
+
+
 def test_the_same_program_again_is_not_run_again_and_one_without_a_program_never(box: Sandbox) -> None:
-    reward = CodeReward({"p": TOGETHER}, box)
+    counted = Counted(box)
+    reward = CodeReward({"p": TOGETHER}, counted)  # type: ignore[arg-type]
     group = [response("print(input()[::-1])"), response("print(1)"), Response("No idea.", 2)]
     first = reward.score(REFERENCE, group)
     assert [one.status for one in first] == [Status.CORRECT, Status.WRONG, Status.NO_ANSWER]
-    assert (reward.cases_run, reward.cases_saved) == (4, 2)
-    assert reward.score(REFERENCE, group) == first
-    assert reward.cases_run == 4
+    assert reward.score(REFERENCE, group) == first and counted.runs == 2
     assert extract_code("```python\nprint(1)\n") is None  # cut in the middle of its program
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kimi_pipeline.corpora.coding_library import builtin_problems, read_folder
-from kimi_pipeline.corpora.coding_problem import ACCEPTED, CodingProblem, Program
+from kimi_pipeline.corpora.coding_problem import ACCEPTED, WRONG, CodingProblem, Program
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.profiles.sections import Testcases
 from kimi_pipeline.reasons import Reason
@@ -44,6 +44,15 @@ ONE_OUTPUT = [
     "Print the sum of distances over all pairs.",
     "The input lists the numbers in arbitrary order; print them sorted.",
 ]
+
+
+def test_submissions_that_no_sandbox_would_run_are_left_out_and_counted() -> None:
+    bad = (Program("java", "class Main {}", ACCEPTED), Program("python", " \n", ACCEPTED), Program("cpp", "\0", WRONG))
+    sound = problem().programs
+    found = judge_problem(problem(programs=(*sound, *bad)), Testcases())
+    assert found.problem.programs == sound and found.evidence["not_runnable"] == 3
+    few = judge_problem(problem(programs=(*sound[:9], *bad)), Testcases())
+    assert (few.reason, few.evidence["accepted"]) == (Reason.TOO_FEW_SUBMISSIONS, 9)
 
 
 def test_the_detector_on_statements_labelled_by_hand() -> None:

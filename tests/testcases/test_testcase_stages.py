@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from shutil import which
-from typing import Any
 
 import pytest
 
+from kimi_pipeline import tables
 from kimi_pipeline.corpora.coding_library import builtin_problems
 from kimi_pipeline.corpora.coding_problem import ACCEPTED, WRONG
+from kimi_pipeline.corpora.families.programs import PROGRAMS
+from kimi_pipeline.digests import digest
 from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.rewards.code import CodeReward
 from kimi_pipeline.rewards.contract import Reference, Response, Status
@@ -18,6 +21,7 @@ from kimi_pipeline.stages import Context, Outcome, run_stage
 from kimi_pipeline.testcases.cases import TEST_CASES
 from kimi_pipeline.testcases.checkers import OUTPUT_CHECKERS
 from kimi_pipeline.testcases.collecting import CODING_PROBLEMS
+from kimi_pipeline.testcases.constructed import suite
 from kimi_pipeline.testcases.generators import TEST_CASE_GENERATORS
 from kimi_pipeline.testcases.power import SUITE_STRENGTH
 from kimi_pipeline.testcases.suites import VALIDATED_TEST_SUITES
@@ -88,11 +92,11 @@ def test_every_planted_problem_is_refused_for_its_own_reason_and_the_sound_one_k
     assert strength["reduced_share_of_cases"] <= 1 / 3
 
     # Nothing is run again, and every number can be had from the runs alone.
-    version = context.lake.version(_runs())
+    version = context.lake.version(tables.SUBMISSION_RUNS)
     assert all(outcome.cached for outcome in materialise(context).values())
     again = make_context(**SMALL | {"testcases__agree": 8})
     assert materialise(again)["validated_test_suites"].figures["runs_done"] == 0
-    assert context.lake.version(_runs()) == version
+    assert context.lake.version(tables.SUBMISSION_RUNS) == version
 
     # The suite as a reward.
     (problem,) = builtin_problems(["max_subarray"])
@@ -105,7 +109,6 @@ def test_every_planted_problem_is_refused_for_its_own_reason_and_the_sound_one_k
     assert [one.status for one in scored] == [Status.CORRECT] * 2 + [Status.WRONG] * 2 + [Status.NO_ANSWER]
     assert [one.reward for one in scored] == [1.0, 1.0, 0.0, 0.0, 0.0]
     assert all("failing_case" in one.parts for one in scored[2:4])
-    assert reward.cases_saved > 0
 
 
 def test_without_a_sandbox_the_branch_is_refused_with_its_reason_and_comes_back_with_one(
@@ -125,7 +128,20 @@ def test_without_a_sandbox_the_branch_is_refused_with_its_reason_and_comes_back_
         assert "none" not in [ALL[name].settings(context)["runs_in"] for name in RUNNING]
 
 
-def _runs() -> Any:
-    from kimi_pipeline.tables import SUBMISSION_RUNS
-
-    return SUBMISSION_RUNS
+def test_a_suite_whose_inputs_were_made_anew_is_left_out_until_it_is_validated(
+    make_context: Callable[..., Context],
+) -> None:
+    context = make_context(**SMALL)
+    drawn = [PROGRAMS.draw(Random(seed)) for seed in (0, 1)]
+    one, other = (suite(f"problem {number}", item.prompt) for number, item in enumerate(drawn))
+    profile = {"profile": context.profile.name}
+    rows = zip(
+        (tables.VALIDATED_SUITES, tables.SUITE_CASES, tables.TEST_CASES), zip(one, other, strict=True), strict=True
+    )
+    for table, (first, second) in rows:
+        made = [first, second] if isinstance(first, dict) else [*first, *second]
+        context.lake.append(table, [profile | row for row in made], run_id="r", reason="made")
+    assert load_suites(context.lake, context.profile.name).keys() == {"problem 0", "problem 1"}
+    anew = [profile | row | {"input": b"other\n", "input_digest": digest(b"other\n")} for row in other[2][:1]]
+    context.lake.upsert(tables.TEST_CASES, anew, run_id="r", reason="another seed")
+    assert load_suites(context.lake, context.profile.name).keys() == {"problem 0"}
