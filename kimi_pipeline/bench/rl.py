@@ -69,7 +69,6 @@ MEASURED_CODE = (
     "kimi_pipeline.rl.master",
     "kimi_pipeline.rl.records",
     "kimi_pipeline.rl.recovery",
-    "kimi_pipeline.rl.segments",
 )
 
 Lists = Mapping[str, Sequence[float]]  # of one arm in one round: lists with an entry an iteration

@@ -5,12 +5,16 @@ Belongs here: which answers are wanted and what is computed from them. Does not 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from kimi_pipeline import tables
 from kimi_pipeline.corpora.builtin import EVALUATION_SET
 from kimi_pipeline.curation.asking import VERDICTS
+from kimi_pipeline.digests import request_seed
 from kimi_pipeline.inference.drawing import SamplingPass, draw
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.intervals import wilson
@@ -25,15 +29,15 @@ from kimi_pipeline.training.stages import BASE_CHECKPOINT, SFT_CHECKPOINT
 
 EVALUATED = {"base": BASE_CHECKPOINT, "sft": SFT_CHECKPOINT, "rl": RL_CHECKPOINT}
 TEMPERATURES = (1.0, 0.0)
+PURPOSE = "evaluation"
 
 SCORES = f"""
     select checkpoint, temperature,
            count(*) filter (status in {tuple(str(v) for v in VERDICTS)}) n,
            count(*) filter (status = '{Status.CORRECT}') correct,
            avg(completion_tokens) tokens_mean
-    from samples semi join asked using (problem_id)
-    where purpose = 'evaluation' and checkpoint in (select unnest(?)) and template = ? and max_tokens = ?
-      and sample_index < ?
+    from samples semi join asked using (problem_id, checkpoint, sample_index, seed)
+    where purpose = '{PURPOSE}' and template = ? and max_tokens = ?
     group by all
 """
 
@@ -49,7 +53,7 @@ def evaluate(context: Context) -> Outcome:
     template = profile.curation.template
     passes = [
         SamplingPass(
-            purpose="evaluation",
+            purpose=PURPOSE,
             checkpoint=checkpoint["digest"],
             folder=checkpoint["folder"],
             problems=problems,
@@ -63,15 +67,14 @@ def evaluate(context: Context) -> Outcome:
         for temperature in TEMPERATURES
     ]
     drawn = draw(context, passes)
-    key = [
-        [entry["digest"] for entry in found.values()],
-        TEMPLATES[template].id("reasoning"),
-        profile.evaluation.max_tokens,
-    ]
-    scores = {
-        (row["checkpoint"], row["temperature"]): row
-        for row in context.lake.rows(SCORES, [*key, profile.evaluation.samples], asked=problems.select(["problem_id"]))
-    }
+    asked = _asked(
+        problems["problem_id"].to_pylist(),
+        sorted({entry["digest"] for entry in found.values()}),
+        profile.evaluation.samples,
+        profile.seed,
+    )
+    key = [TEMPLATES[template].id("reasoning"), profile.evaluation.max_tokens]
+    scores = {(row["checkpoint"], row["temperature"]): row for row in context.lake.rows(SCORES, key, asked=asked)}
     rows: list[dict[str, Any]] = []
     for stage, entry in found.items():
         for temperature in TEMPERATURES:
@@ -115,6 +118,23 @@ def evaluate(context: Context) -> Outcome:
     )
 
 
+def _asked(problems: Sequence[str], checkpoints: Sequence[str], samples: int, run_seed: int) -> pa.Table:
+    """What tells the samples of this run's seed from those that runs of other seeds drew: a row a problem, checkpoint and
+    sample, with the seed of its request."""
+    rows = [
+        {
+            "problem_id": problem,
+            "checkpoint": checkpoint,
+            "sample_index": index,
+            "seed": request_seed(run_seed, PURPOSE, checkpoint, problem, index),
+        }
+        for checkpoint in checkpoints
+        for problem in problems
+        for index in range(samples)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
 EVALUATION = Stage(
     name="evaluation",
     description="Base, SFT and RL on the held-out problems, at temperature 1 and greedy",
@@ -125,7 +145,7 @@ EVALUATION = Stage(
         context.profile.evaluation.model_dump()
         | {"template": context.profile.curation.template, "seed": context.profile.seed}
     ),
-    code=(__name__, *MATH_CODE, *PROGRAM_CODE),
+    code=(__name__, "kimi_pipeline.inference.templates", *MATH_CODE, *PROGRAM_CODE),
     tables=(tables.RESULTS, tables.SAMPLES),
     kinds=("vllm", "deltalake"),
     by_set=True,

@@ -169,7 +169,6 @@ class Committer:
         self._thread = threading.Thread(target=self._write, name="committer", daemon=True)
         self.committed = 0
         self.committed_tokens = 0
-        self.commits = 0
 
     def __enter__(self) -> Committer:
         self._thread.start()
@@ -245,7 +244,6 @@ class Committer:
             self._lake.append(self._table, [dict(row) for row in rows], run_id=self._run_id, reason=self._reason)
         except BaseException as error:  # handed to the thread that adds: it must not go on unsaved
             return error
-        self.commits += 1
         self.committed += len(rows)
         self.committed_tokens += sum(row.get("completion_tokens") or 0 for row in rows)
         return None

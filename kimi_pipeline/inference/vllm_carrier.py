@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 
 AHEAD = 2  # requests handed to the engine, as a multiple of what it decodes together: its queue never runs dry
 FINISH_REASONS = {"stop": "stop", "length": "length", "repetition": "repetition"}
+MARK = "\u2063kimi\u2063"  # invisible separators around a word: no template holds it
 VOLATILE_CONFIG = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
 
 
 class VllmCarrier:
-    """One engine. `window` bounds prompt and answer together, in tokens. `logprobs` are natural logarithms under the
-    model itself, before temperature and top-p; without them sampling is a little faster. Without `texts` completions hold
-    their tokens alone: for callers that put whole responses into text themselves.
+    """One engine. `window` bounds prompt and answer together, in tokens. `logprobs` are natural logarithms: under the model
+    itself, before temperature and top-p; with the engine's `processed_logprobs`, which RL asks for, after them. Without
+    `logprobs` sampling is a little faster. Without `texts` completions hold their tokens alone: for callers that put whole
+    responses into text themselves.
 
     Raises UserError for a folder that is no model, has no chat template, or knows a shorter window.
     """
@@ -216,23 +218,33 @@ def render_prompt(tokenizer: Any, user_message: str) -> tuple[int, ...]:
     A message that spells out a special token (a corpus row that says <|im_end|>) must not end the turn: its text is then
     put into tokens on its own, as plain text.
     """
-    special = [token for token in tokenizer.all_special_tokens if token]
-    special += [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
-    if not any(token in user_message for token in special):
+    if not any(token in user_message for token in special_tokens(tokenizer)):
         messages = [{"role": "user", "content": user_message}]
         return tuple(tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
-    mark = "\u2063kimi\u2063"  # invisible separators around a word: no template holds it
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": mark}], add_generation_prompt=True, tokenize=False
-    )
-    before, found, after = text.partition(mark)
-    if not found:
+    around = around_message(tokenizer)
+    if around is None:
         raise UserError("the model's chat template does not put the user's message in: check chat_template.jinja")
+    before, after = around
 
     def tokens(part: str, plain: bool) -> list[int]:
         return tokenizer(part, add_special_tokens=False, split_special_tokens=plain)["input_ids"] if part else []
 
     return tuple(tokens(before, False) + tokens(user_message, True) + tokens(after, False))
+
+
+def special_tokens(tokenizer: Any) -> list[str]:
+    """The texts that a tokenizer reads as special tokens; some may come twice."""
+    special = [token for token in tokenizer.all_special_tokens if token]
+    return special + [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+
+
+def around_message(tokenizer: Any) -> tuple[str, str] | None:
+    """What the chat template writes before one user's message and after it, ready for the answer; None where it leaves the
+    message out."""
+    messages = [{"role": "user", "content": MARK}]
+    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    before, found, after = text.partition(MARK)
+    return (before, after) if found else None
 
 
 def swap_identity(folder: Path) -> str:

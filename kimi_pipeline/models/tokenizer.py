@@ -1,7 +1,7 @@
 """The one tokenizer of all laptop models: 256 bytes, the words of words.txt, three special tokens.
 
-Belongs here: building it, and putting a message into tokens. Does not belong here: tokenizers of real models (they come
-with their folder), wording of prompts (inference/templates.py).
+Belongs here: building it. Does not belong here: tokenizers of real models (they come with their folder), wording of prompts
+(`inference/templates.py`), putting a message into tokens (`training/examples.py`, `inference/vllm_carrier.py`).
 
 It is built, not trained: the same on every machine. A Unigram model over the byte-level alphabet takes the cut with the
 fewest pieces: a word of words.txt is one token, any other text falls back to bytes, so every UTF-8 text comes back
@@ -91,19 +91,3 @@ def build_tokenizer(window: int = 256) -> PreTrainedTokenizerFast:
     )
     wrapped.chat_template = CHAT_TEMPLATE
     return wrapped
-
-
-def prompt_ids(tokenizer: PreTrainedTokenizerFast, user_message: str) -> list[int]:
-    """The tokens of one user's turn, ready for the answer.
-
-    Equal to the chat template's, but a message that spells out a special token is read as plain text: a row of a
-    corpus cannot end the turn.
-    """
-    plain = tokenizer(user_message, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return [tokenizer.convert_tokens_to_ids(USER), *plain, tokenizer.convert_tokens_to_ids(ASSISTANT)]
-
-
-def response_ids(tokenizer: PreTrainedTokenizerFast, response: str) -> list[int]:
-    """The tokens of a response with the end token: what SFT learns to write."""
-    plain = tokenizer(response, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return [*plain, tokenizer.eos_token_id]

@@ -11,6 +11,9 @@ from pydantic import Field
 
 from kimi_pipeline.profiles.section import Count, Section, Share, Temperature
 
+ASIDE = ("phase_seconds", "kept_iterations", "changed_set", "max_logprob_gap")
+"""Settings of RL that say when a run ends early, what it keeps and whether it begins anew: nothing of what it learns."""
+
 
 class Sft(Section):
     clean_examples: int = Field(
@@ -175,8 +178,13 @@ class Rl(Section):
     )
 
     def course(self) -> dict[str, Any]:
-        """The settings that a run's course depends on: all but those of the watch, which looks and changes nothing."""
-        return {name: value for name, value in self.model_dump().items() if not name.startswith("watch")}
+        """The settings that a run's course depends on, by name: all but those of the watch, which looks and changes nothing,
+        and those of `ASIDE`. A run that goes on under others of these is the same run."""
+        return {
+            name: value
+            for name, value in self.model_dump().items()
+            if name not in ASIDE and not name.startswith("watch")
+        }
 
 
 class Evaluation(Section):

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from kimi_pipeline.training.engine import Trainer
 
 STAGE = "classic_rm"
-WINDOW = 2048  # examples within which lengths are grouped
-EVALUATION_TOKENS = 4  # a batch without gradients may be this many times larger
-MAX_GRAD_NORM = 1.0
 
 
 def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -50,6 +47,7 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
 
     from kimi_pipeline.reward_models.value_head import load_value_model
     from kimi_pipeline.training.engine import EngineSettings, Trainer
+    from kimi_pipeline.training.supervised import EVALUATION_TOKENS, MAX_GRAD_NORM
     from kimi_pipeline.training.tracking import Tracker
 
     settings, base = profile.reward_models, Path(spec["checkpoint"]["folder"])
@@ -118,33 +116,33 @@ def fit(
 ) -> Iterator[tuple[int, int, float]]:
     """Train, with the binary cross-entropy of the scalar as logit; yields (step, steps, mean loss of the step).
 
-    A step takes one batch a rank; its loss is the mean over the examples of all of them.
+    A step takes one batch a rank; its loss is the mean over the examples of all of them. Raises UserError where the gradient
+    is no finite number; the weights are then those before the step.
     """
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits
 
-    from kimi_pipeline.training.supervised import cosine
+    from kimi_pipeline.training.supervised import WINDOW, cosine, dealt, stepped
 
     messages, labels = train
-    settings, ranks = profile.reward_models, trainer.ranks
+    settings, ranks, peak = profile.reward_models, trainer.ranks, profile.reward_models.classic_learning_rate
     lengths = np.array([len(one) for one in messages], dtype=np.int64)
     batches = [
         group
         for epoch in range(settings.epochs)
         for group in in_order(lengths, profile.sft.batch_tokens, WINDOW, profile.seed + epoch)
     ]
-    steps = -(-len(batches) // ranks.size)
-    for number in range(steps):
-        place = number * ranks.size + ranks.rank
-        # Where the last step has no batch for this rank, it repeats the first at weight zero: ZeRO needs every rank.
-        rows, weight = (batches[place], 1.0) if place < len(batches) else (batches[0], 0.0)
+    own = dealt(batches, ranks)
+    steps = len(own)
+    for number, (rows, weight) in enumerate(own):
         values = forward(trainer, [messages[row] for row in rows])
         (total,) = ranks.sum([weight * len(rows)])
         wanted = torch.from_numpy(labels[rows]).to(values)
         loss = binary_cross_entropy_with_logits(values, wanted, reduction="sum") * (weight / total)
         trainer.backward(loss)
         (mean,) = ranks.sum([loss.item()])
-        trainer.step(cosine(number, steps, settings.classic_learning_rate))
+        rate = cosine(number, steps, peak)
+        stepped(trainer, number, steps, rate, "classic_rm", "reward_models.classic_learning_rate", peak)
         yield number + 1, steps, mean
 
 

@@ -1,7 +1,7 @@
 """The Chain-of-Thought RM as a judge: responses in, a verdict each, from one vote or the majority of several [2.3.5].
 
 Belongs here: requests to a carrier (constrained to the JSON object of `verdicts.py`), counting votes. Does not belong here:
-the model's training (`stages.py`), which responses are put to it (`rewards/composite.py`).
+the model's training (`stages.py`), which responses are put to it (`rewards/by_kind.py`).
 
 Whatever a model writes, or a carrier fails at, ends in a verdict with a reason: nothing here raises because of a response.
 """

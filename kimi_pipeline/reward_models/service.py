@@ -68,11 +68,15 @@ class JudgeProcess:
         self._refusal = ""
 
     def start(self) -> None:
-        """Start the process and wait until it serves. Raises UserError with its own line where it refuses its checkpoint."""
+        """Start the process and wait until it serves. Raises UserError where it does not, with its own line where it refuses
+        its checkpoint."""
         with self._lock:
-            self._start()
-            if self._refusal:
-                raise UserError(self._refusal)
+            if not self._start():
+                raise UserError(
+                    self._refusal
+                    or f"the Chain-of-Thought RM did not start: its process ended, or said nothing in {START_SECONDS:g} s. "
+                    "Its output above says why"
+                )
 
     def judge(self, questions: Sequence[Question]) -> list[Opinion]:
         """[n] opinions, or failures."""

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.training.policy import without_dropout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -51,9 +52,7 @@ def load_value_model(folder: Path, dtype: str) -> ValueModel:
     config = AutoConfig.from_pretrained(folder)
     fresh = not is_value_model(config)
     config.num_labels = 1
-    for name in vars(config):
-        if name.endswith(("dropout", "pdrop")):
-            setattr(config, name, 0.0)
+    without_dropout(config)
     try:
         model = AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype=getattr(torch, dtype))
     except ValueError:

@@ -107,8 +107,7 @@ def extract_code(text: str, *, bare: bool = False) -> CodeAnswer | None:
 class CodeReward:
     """A `Reward` over validated suites. `parallel` programs run at a time; `bare` as in `extract_code`.
 
-    `cases_run` counts what was run, `cases_saved` what the first failure made needless. Verdicts on programs are kept: the
-    same program again costs nothing. `suites` may give more than it is asked for.
+    Verdicts on programs are kept: the same program again costs nothing. `suites` may give more than it is asked for.
     """
 
     def __init__(self, suites: Mapping[str, Suite], box: Sandbox, *, parallel: int = 2, bare: bool = False) -> None:
@@ -117,7 +116,6 @@ class CodeReward:
         self._known: OrderedDict[tuple[str, CodeAnswer], Breakdown] = OrderedDict()
         self._lock = threading.Lock()
         self.version = RULE
-        self.cases_run = self.cases_saved = 0
 
     def score(self, reference: Reference, group: Sequence[Response]) -> list[Breakdown]:
         """[k]. Raises KeyError for a problem without a suite: it should never have been in the set."""
@@ -166,7 +164,6 @@ class CodeReward:
         same = comparison(suite.float_tolerance)
         for passed, case in enumerate(suite.cases):
             outcome, text = told[passed] if passed < len(told) else ("", "")
-            self.cases_run += 1
             trouble = outcome
             if outcome == Outcome.OK:
                 output = normalise(text.encode("utf-8", "surrogatepass"))
@@ -174,7 +171,6 @@ class CodeReward:
             elif not outcome:  # the run ended early, or the program wrote past the one around it
                 trouble = "wrong_output" if verdict.outcome is Outcome.OK else str(verdict.outcome)
             if trouble:
-                self.cases_saved += len(suite.cases) - passed - 1
                 return self._failed(answer, passed, trouble, case)
         return self._breakdown(Status.CORRECT, 1.0, answer, len(suite.cases), None)
 
@@ -187,7 +183,6 @@ class CodeReward:
             return self._breakdown(Status.WRONG, 0.0, answer, passed, f"not_runnable: {error}")
         with contextlib.closing(verdicts), self._judging(suite) as judge:  # type: ignore[type-var]
             for case, verdict in zip(suite.cases, verdicts, strict=False):
-                self.cases_run += 1
                 if verdict.outcome is Outcome.SANDBOX_ERROR:
                     return self._broken(answer, passed, verdict.detail)
                 try:
@@ -195,7 +190,6 @@ class CodeReward:
                 except NoVerdict as error:
                     return self._broken(answer, passed, str(error))
                 if trouble:
-                    self.cases_saved += len(suite.cases) - passed - 1
                     return self._failed(answer, passed, trouble, case)
                 passed += 1
         return self._breakdown(Status.CORRECT, 1.0, answer, passed, None)

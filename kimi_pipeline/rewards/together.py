@@ -5,7 +5,8 @@ what outputs are worth (`code.py`), the sandbox's own isolation (`sandbox/`).
 
 The worker's submission is the program around; each program to be judged is one input of it, so it runs in a process of its
 own, killed and cleaned away before the next like every run. What is given up: cases of one program share a process, so it
-may see the inputs of later cases. The expected outputs are never in the sandbox.
+may see the inputs of later cases, what it leaves in modules stays for them, and `os._exit` ends them all. The expected
+outputs are never in the sandbox.
 """
 
 from __future__ import annotations
@@ -17,25 +18,47 @@ from collections.abc import Iterator, Sequence
 from sandbox import Limits, Outcome, Sandbox, Verdict
 
 AROUND = """
-import io, json, sys
+import io, json, os, sys
 asked = json.load(sys.stdin)
-told, real = [], sys.stdout
+told, real = [], os.fdopen(os.dup(1), "w")
+
+def opened(data):
+    # The descriptors themselves, as a program that is alone has them: it may read and write past sys.
+    for number in (0, 1):
+        os.dup2(real.fileno(), number)  # the case before may have closed it: a new file must not get its number
+    files = [os.fdopen(os.memfd_create(name), "w+b") for name in ("stdin", "stdout")]
+    files[0].write(data.encode())
+    files[0].seek(0)
+    for number, (file, mode) in enumerate(zip(files, ("rb", "wb"))):
+        os.dup2(file.fileno(), number)
+        files[number] = file, io.TextIOWrapper(open(number, mode, closefd=False), "utf-8", "surrogateescape")
+    return files
+
 try:
     code = compile(asked["program"], "program.py", "exec")
 except (SyntaxError, ValueError) as error:
     told.append(["compile_error", str(error)[:200]])
 else:
     for data in asked["inputs"]:
-        sys.stdin, sys.stdout = io.StringIO(data), io.StringIO()
+        (_, sys.stdin), (written, sys.stdout) = opened(data)
+        own, space = sys.stdout, {"__name__": "__main__"}
         try:
-            exec(code, {"__name__": "__main__"})
-            told.append(["ok", sys.stdout.getvalue()])
+            try:
+                exec(code, space)
+            except SystemExit as error:
+                if error.code not in (None, 0):
+                    raise
+            for stream in (sys.stdout, own):
+                if not stream.closed:
+                    stream.flush()
         except BaseException as error:
             told.append(["wrong_exit", type(error).__name__])
             break
-        finally:
-            sys.stdout = real
+        written.seek(0)
+        told.append(["ok", written.read().decode("utf-8", "surrogateescape")])
+        space.clear()  # a file that it left open on a descriptor would close the next case's
 json.dump(told, real)
+real.flush()
 """
 LIMITS = Limits(cpu_seconds=1, wall_seconds=5, memory_mb=128, output_bytes=1024 * 1024)
 

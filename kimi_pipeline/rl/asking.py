@@ -36,11 +36,7 @@ def reward_judge(
     judge = spec.get("judge")
     if not judge:
         raise UserError("rl.reward = composite asks a Chain-of-Thought RM: materialise cot_reward_model first")
-    second = JudgeProcess(
-        Path(judge["folder"]), judge["digest"], profile, profile.rl.reward_seconds, judge.get("module")
-    )
-    stack.callback(second.close)
-    second.start()
+    second = _serving(judge, profile, stack)
     questions = {prompt.problem_id: prompt.prompt for prompt in prompts}
     code = code_reward(profile, lake, references, stack)
     return CompositeReward(MathReward(), second, questions, code, own_judges(lake, references))
@@ -58,9 +54,14 @@ def independent_judge(
     judge = spec.get("watch_judge")
     if not judge:
         raise UserError("rl.watch_judge = cot_rm asks a Chain-of-Thought RM: materialise cot_reward_model first")
-    second = JudgeProcess(
+    return BySecondOpinion(_serving(judge, profile, stack))
+
+
+def _serving(judge: dict[str, Any], profile: Profile, stack: ExitStack) -> JudgeProcess:
+    """The Chain-of-Thought RM of a spec, serving until `stack` closes it. Raises UserError where it does not serve."""
+    process = JudgeProcess(
         Path(judge["folder"]), judge["digest"], profile, profile.rl.reward_seconds, judge.get("module")
     )
-    stack.callback(second.close)
-    second.start()
-    return BySecondOpinion(second)
+    stack.callback(process.close)
+    process.start()
+    return process

@@ -11,7 +11,6 @@ prompts and the trainer scores them; where the two differ by more than rounding,
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -58,13 +57,11 @@ class Canary:
         self._temperature = temperature
         self._limit = limit
         self._pad_id = pad_id
-        self.seconds = 0.0
 
     def check(self, trainer: Trainer, carrier: VllmCarrier, iteration: int) -> float:
         """The largest gap on any rank. Raises HandOverError where it exceeds the limit or is no number."""
         import torch
 
-        began = time.monotonic()
         requests = [self._request(number, prompt, iteration) for number, prompt in enumerate(self._prompts)]
         done = sorted(carrier.generate(requests), key=lambda one: one.request.sample_index)
         if failed := [one.error for one in done if not one.token_ids]:
@@ -79,7 +76,6 @@ class Canary:
         theirs = np.concatenate([np.array(one.logprobs, dtype=np.float32) for one in done])
         own = float(np.abs(ours - theirs).max())
         (gap,) = trainer.ranks.max([own if math.isfinite(own) else math.inf])
-        self.seconds = time.monotonic() - began
         if not gap <= self._limit:
             raise HandOverError(
                 f"iteration {iteration}: after the weight swap vLLM's log-probs of sampled tokens are up to {gap:.2e} nats "

@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
+from dataclasses import dataclass
 
 from kimi_pipeline.inference.request import Completion
 from kimi_pipeline.rewards.contract import Breakdown, Response, Reward, Status
@@ -26,6 +27,15 @@ class WrongCountError(RuntimeError):
     """A reward answered with another number of breakdowns than it was given responses."""
 
 
+@dataclass(slots=True)
+class _Asked:
+    """A group under judgement. `tries`: how often it was asked, `future` included."""
+
+    group: Group
+    future: Future[list[Breakdown]]
+    tries: int = 1
+
+
 class Judge:
     """Scores groups in a thread beside the sampling. `response` gives the text of an ended trajectory.
 
@@ -36,41 +46,44 @@ class Judge:
         self._reward = reward
         self._response = response
         self._seconds = seconds
-        self._pending: deque[tuple[Group, Future[list[Breakdown]]]] = deque()
+        self._pending: deque[_Asked] = deque()
         self._pool = _thread()
         self.failures: Counter[str] = Counter()
 
     def submit(self, group: Group) -> None:
         """Take a complete group."""
-        self._pending.append((group, self._pool.submit(self._score, group)))
+        self._pending.append(_Asked(group, self._pool.submit(self._score, group)))
 
     def collect(self) -> list[Group]:
         """All submitted groups with their verdicts, in order of submission; waits where one is not done."""
-        judged = []
+        order = [asked.group.key for asked in self._pending]
+        judged: dict[GroupKey, Group] = {}
         while self._pending:
-            group, future = self._pending.popleft()
-            judged.append(group.judged_as(self._verdicts(group, future)))
-        return judged
+            asked = self._pending.popleft()
+            if (verdicts := self._verdicts(asked)) is not None:
+                judged[asked.group.key] = asked.group.judged_as(verdicts)
+        return [judged[key] for key in order]
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _verdicts(self, group: Group, future: Future[list[Breakdown]]) -> list[Breakdown]:
-        reason = ""
-        for _ in range(TRIES):
-            try:
-                return future.result(timeout=self._seconds)
-            except LateError:
-                reason = "reward_late"
-                self._leave_thread()
-            except WrongCountError:
-                reason = "reward_wrong_count"
-            except Exception:  # whatever a plug-in raises: the group is excluded and counted, the run goes on
-                reason = "reward_failed"
-            self.failures[reason] += 1
-            future = self._pool.submit(self._score, group)
-        future.cancel()
-        return [self._excluded(reason)] * len(group.trajectories)
+    def _verdicts(self, asked: _Asked) -> list[Breakdown] | None:
+        """None where the try came to nothing and the group has gone to the end of what is pending, to be asked once more."""
+        try:
+            return asked.future.result(timeout=self._seconds)
+        except LateError:
+            reason = "reward_late"
+            self._leave_thread()
+        except WrongCountError:
+            reason = "reward_wrong_count"
+        except Exception:  # whatever a plug-in raises: the group is excluded and counted, the run goes on
+            reason = "reward_failed"
+        self.failures[reason] += 1
+        if asked.tries == TRIES:
+            return [self._excluded(reason)] * len(asked.group.trajectories)
+        # In the one thread it comes after all that is pending, so its wait must not begin before theirs have ended.
+        self._pending.append(_Asked(asked.group, self._pool.submit(self._score, asked.group), asked.tries + 1))
+        return None
 
     def _score(self, group: Group) -> list[Breakdown]:
         ended = [one for one in group.trajectories if one.status is not SegmentStatus.ABORTED]
@@ -93,10 +106,9 @@ class Judge:
         """A hung reward can't be ended from outside: what waits behind it moves to another thread."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._pool = _thread()
-        self._pending = deque(
-            (group, self._pool.submit(self._score, group) if future.cancelled() else future)
-            for group, future in self._pending
-        )
+        for asked in self._pending:
+            if asked.future.cancelled():
+                asked.future = self._pool.submit(self._score, asked.group)
 
 
 def as_response(answer: Completion) -> Response:

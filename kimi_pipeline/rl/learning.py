@@ -82,7 +82,6 @@ class _Item:
     stored: LogProbs
     behaviour: LogProbs
     fresh: SegmentKey | None
-    group: GroupKey
     gain: float = 0.0
     size: int = 1
     signal: bool = False
@@ -315,7 +314,6 @@ def _item(group: GroupKey, trajectory: Trajectory, first: int, iteration: int) -
         stored=np.concatenate([np.zeros(0, np.float32), *(one for one in stored if one is not None)]),
         behaviour=last.behaviour_log_probs if is_fresh else np.zeros(0, np.float32),
         fresh=SegmentKey(group, trajectory.sample_index, len(segments) - 1) if is_fresh else None,
-        group=group,
     )
 
 

@@ -21,6 +21,7 @@ an iteration], "metrics", "seconds"}`.
 from __future__ import annotations
 
 import gc
+import shutil
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -87,7 +88,8 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
 
     beats = home.root / "rl" / f"beats-{spec['run_id']}"
     if ranks.is_master:
-        _clear(beats)
+        shutil.rmtree(beats, ignore_errors=True)
+        beats.mkdir(parents=True)
         if profile.inference.tensor_parallel > 1 and profile.inference.device == "cpu":
             clear_shared_memory()
         if recovery.is_of(prompts):
@@ -105,14 +107,8 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
         result = loop.finish(began)
     ranks.barrier()
     if ranks.is_master:
-        _clear(beats)
+        shutil.rmtree(beats)
     return result
-
-
-def _clear(beats: Path) -> None:
-    beats.mkdir(parents=True, exist_ok=True)
-    for path in beats.iterdir():
-        path.unlink()
 
 
 class _Loop:

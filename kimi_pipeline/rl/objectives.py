@@ -151,14 +151,6 @@ def grpo_loss(
     return -(means / sizes).sum() / problems
 
 
-def clipped(
-    log_probs: torch.Tensor, reference: torch.Tensor, rows: torch.Tensor, gains: torch.Tensor, clip: float
-) -> torch.Tensor:
-    """[t]: whether GRPO's clip has taken a token's gradient away. To watch; the loss does not use it."""
-    ratios, token_gains = torch.exp(log_probs - reference), gains[rows]
-    return ((ratios > 1 + clip) & (token_gains > 0)) | ((ratios < 1 - clip) & (token_gains < 0))
-
-
 # -- the choice -------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """What an iteration adds to the lake: rows of the tables `samples`, `rollouts`, `segments`, `reward_parts`.
 
-Belongs here: rows from judged groups. Does not belong here: when they are committed (`loop.py`, `recovery.py`).
+Belongs here: rows from judged groups. Does not belong here: when they are committed (`master.py`).
 """
 
 from __future__ import annotations

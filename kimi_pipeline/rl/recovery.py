@@ -91,7 +91,7 @@ class Recovery:
 
     def begin(self, prompts: Sequence[Prompt], version: Mapping[str, Any]) -> None:
         """Start anew on these prompts: earlier checkpoints of the run are removed."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        _remove(self.root)
         self.root.mkdir(parents=True)
         write_whole(self.root / RUN, json.dumps({"prompt_set": dict(version), "prompts": contents(prompts)}))
 
@@ -100,7 +100,7 @@ class Recovery:
         return self.root / f".iteration-{iteration:06d}"
 
     def clear_scratch(self) -> None:
-        """Remove what a killed process left half-written."""
+        """Remove what a killed process left half-written or half-removed."""
         for path in self.root.glob(".iteration-*"):
             shutil.rmtree(path)
 
@@ -114,15 +114,24 @@ class Recovery:
         (scratch / STATE).write_text(json.dumps({"iteration": iteration, **state}))
         _sync(scratch)
         place = self.root / f"iteration-{iteration:06d}"
-        if place.exists():
-            shutil.rmtree(place)
+        _remove(place)
         os.replace(scratch, place)
         return place
 
     def prune(self, keep: int) -> None:
         """Remove all but the last `keep`. Their rows must be in the lake."""
         for saved in self.saved()[:-keep]:
-            shutil.rmtree(saved.folder)
+            _remove(saved.folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, where it is there, that nobody may find half-removed: a kill leaves it whole, or under a hidden name,
+    which `clear_scratch` and the next removal clear away."""
+    gone = folder.with_name(f".{folder.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, gone)
+        shutil.rmtree(gone)
 
 
 def _sync(folder: Path) -> None:
@@ -137,7 +146,12 @@ def _sync(folder: Path) -> None:
 
 def contents(prompts: Sequence[Prompt]) -> dict[str, str]:
     """What of each prompt a run depends on, by problem id (which covers its text)."""
-    return {one.problem_id: f"{one.reference.answer}|{one.weight:g}|{one.pass_rate}|{one.samples}" for one in prompts}
+    return {
+        one.problem_id: (
+            f"{one.reference.answer}|{one.reference.answer_kind}|{one.weight:g}|{one.pass_rate}|{one.samples}"
+        )
+        for one in prompts
+    }
 
 
 def _difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:

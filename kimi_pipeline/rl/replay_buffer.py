@@ -21,7 +21,10 @@ from kimi_pipeline.rl.segments import Segment, SegmentStatus
 from kimi_pipeline.rl.trajectories import Group, GroupKey, Trajectory
 
 OF_THE_LAKE = ("policy", "run_id", "created_at")
-SCHEMA = pa.schema([field for field in tables.SEGMENTS.schema if field.name not in OF_THE_LAKE])
+SCHEMA = pa.schema(
+    [field for field in tables.SEGMENTS.schema if field.name not in OF_THE_LAKE] + [pa.field("error", pa.string())]
+)
+"""A segment's row in the file. `error` is the buffer's alone: in the lake it is the reason of the response's sample."""
 
 
 class ReplayBuffer:
@@ -79,6 +82,7 @@ def segment_rows(group: Group, iteration: int | None = None) -> list[dict[str, A
             "response_ids": segment.response_ids.tolist(),
             "behaviour_log_probs": segment.behaviour_log_probs.tolist(),
             "reference_log_probs": None if (own := segment.reference_log_probs) is None else own.tolist(),
+            "error": segment.error,
         }
         for trajectory in group.trajectories
         for segment in trajectory.segments
@@ -115,6 +119,7 @@ def _trajectory(rows: Sequence[dict[str, Any]]) -> Trajectory:
                 behaviour_log_probs=np.array(row["behaviour_log_probs"], dtype=np.float32),
                 status=SegmentStatus(row["status"]),
                 reference_log_probs=None if reference is None else np.array(reference, dtype=np.float32),
+                error=row["error"],
             )
         )
     return trajectory

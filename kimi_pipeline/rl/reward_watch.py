@@ -26,6 +26,7 @@ from kimi_pipeline.rewards.by_kind import CODE_KIND, RULES, SECOND
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Reward, Status
 from kimi_pipeline.rewards.extraction import find_answer, stated_answers, without_answers
 from kimi_pipeline.rewards.numbers import canonical
+from kimi_pipeline.rewards.own_judges import JUDGES
 from kimi_pipeline.rewards.rules import SEVERAL_ANSWERS, refusal
 from kimi_pipeline.rewards.second_opinion import Question, SecondOpinion
 from kimi_pipeline.rewards.structures import structure
@@ -53,6 +54,8 @@ SIGNALS = {
     UNDECIDED: "rewarded responses are beyond the independent judge",
 }
 """Each signal, in the words of an alarm: "17 of 64 ..."."""
+JUDGE_FAILED = "watch_judge_failed"
+"""The figure of an iteration in which the independent judge failed: no signal, and no share."""
 RELATIVE = (UNDECIDED,)
 """Signals that alarm by their rise alone: where rules abstain by design, a verifier as judge is undecided from the start."""
 
@@ -182,8 +185,9 @@ class Look:
 
     @property
     def figures(self) -> dict[str, float]:
-        """The shares, as curves."""
-        return {f"watch_{one.signal}": one.share for one in self.findings}
+        """The shares, as curves; and `watch_judge_failed` (1) where the judge gave no judgement."""
+        shares = {f"watch_{one.signal}": one.share for one in self.findings}
+        return shares | {JUDGE_FAILED: 1.0} if self.failure else shares
 
     def rows(self, policy: str, prompt_set: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Rows of the table `reward_watch`."""
@@ -277,8 +281,10 @@ class RewardWatch:
         return Finding(iteration, signal, len(of), len(hits), baseline, threshold, alarm, kept, judge)
 
     def _by_judge(self, iteration: int, judged: Sequence[Watched]) -> list[Finding | None]:
-        """The signals of the independent judge, asked about as many rewarded responses as unrewarded ones."""
+        """The signals of the independent judge, asked about as many rewarded responses as unrewarded ones. Only of those that
+        rules or a second opinion have judged: on a program, or under a judge of its own, neither has anything to say."""
         assert self._judge is not None
+        judged = [one for one in judged if one.reference.answer_kind not in (CODE_KIND, *JUDGES)]
         rng = random.Random(f"{self._seed} {iteration}")
         half = -(-self._settings.watch_sample // 2)
         sides = [[one for one in judged if one.rewarded is side] for side in (True, False)]

@@ -105,11 +105,6 @@ class Segment:
         return len(self.response_ids)
 
     @property
-    def length(self) -> int:
-        """Length of context and response together, in tokens: what a forward pass sees."""
-        return len(self.context_ids) + len(self.response_ids)
-
-    @property
     def to_be_continued(self) -> bool:
         return self.status is SegmentStatus.CUT_BY_BUDGET
 
@@ -127,13 +122,6 @@ class Segment:
         """
         _require(self.reference_log_probs is None, "reference_log_probs are set already")
         return replace(self, reference_log_probs=log_probs)
-
-    @property
-    def gap(self) -> LogProbs:
-        """[n]: how far sampler and trainer are apart on each token, in nats. Raises ValueError without a reference."""
-        if self.reference_log_probs is None:
-            raise ValueError("the segment has no reference log-probs yet")
-        return np.abs(self.behaviour_log_probs - self.reference_log_probs)
 
 
 def _require(holds: bool, what: str) -> None:

@@ -20,11 +20,15 @@ from kimi_pipeline.reward_models.service import check_cot_folder
 from kimi_pipeline.reward_models.stages import COT_REWARD_MODEL
 from kimi_pipeline.rewards.code import CODE as PROGRAM_CODE
 from kimi_pipeline.rewards.math_rules import CODE as MATH_CODE
+from kimi_pipeline.rl.reward_watch import SIGNALS
 from kimi_pipeline.stages import Context, Outcome, Stage, code_version, latest_outcome, require_outcome
 from kimi_pipeline.training.stages import SFT_CHECKPOINT
 
 JOB = "kimi_pipeline.rl.loop"
 CODE = (
+    "kimi_pipeline.inference.request",
+    "kimi_pipeline.inference.templates",
+    "kimi_pipeline.rl.asking",
     "kimi_pipeline.rl.course",
     "kimi_pipeline.rl.judging",
     "kimi_pipeline.rl.learning",
@@ -39,8 +43,10 @@ CODE = (
     "kimi_pipeline.rl.prompt_sampling.uniform",
     "kimi_pipeline.rl.replay_buffer",
     "kimi_pipeline.rl.rollout",
+    "kimi_pipeline.rl.segments",
     "kimi_pipeline.rl.trajectories",
     "kimi_pipeline.training.engine",
+    "kimi_pipeline.training.examples",
     "kimi_pipeline.training.optimizers",
     "kimi_pipeline.training.packing",
     "kimi_pipeline.training.policy",
@@ -52,7 +58,10 @@ CODE = (
     *MATH_CODE,
     *PROGRAM_CODE,
 )
-"""What a run's course depends on: with other code a saved run is not gone on with."""
+"""What a run's course depends on: where one of these does something else, a saved run is not gone on with. The engine
+(`inference/vllm_carrier.py` and below) is left out: what it is asked is in these."""
+JUDGE_CODE = tuple(f"kimi_pipeline.reward_models.{name}" for name in ("cot", "service", "verdicts", "wording"))
+"""What it depends on besides, where the reward asks the Chain-of-Thought RM."""
 
 
 def _settings(context: Context) -> dict[str, Any]:
@@ -80,7 +89,8 @@ def _judge(context: Context) -> dict[str, Any]:
         return {}
     made = latest_outcome(COT_REWARD_MODEL, context)
     asked = {name: getattr(profile.reward_models, name) for name in ("votes", "temperature", "max_tokens")}
-    return {"judge": asked | {"checkpoint": made.outputs["digest"] if made else None}}
+    checkpoint = made.outputs["digest"] if made else None
+    return {"judge": asked | {"checkpoint": checkpoint, "code": code_version(JUDGE_CODE)}}
 
 
 def _judge_spec(context: Context) -> dict[str, Any] | None:
@@ -129,7 +139,7 @@ def run_job(context: Context) -> dict[str, Any]:
             "home": str(context.home.root),
             "profile": context.profile.settings(),
             "run_id": context.run_id,
-            "code": code_version(CODE),
+            "code": code_version((*CODE, *JUDGE_CODE) if context.profile.rl.reward == "composite" else CODE),
             "checkpoint": {"digest": policy["digest"], "folder": policy["folder"]},
             "judge": _judge_spec(context),
             "watch_judge": _watch_judge_spec(context),
@@ -170,7 +180,7 @@ def _plots(history: list[dict[str, float]], folder: Path, prompt_set: str) -> di
         "pass_rate": ("Pass rate by domain and difficulty", "pass rate", ["pass_rate", *labels]),
         "tokens_mean": ("Mean length of a response", "tokens", ["tokens_mean"]),
         "phases": ("Where an iteration's time goes", "seconds", phases),
-        "watch": ("Signals of reward hacking", "share of responses", [n for n in names if n.startswith("watch_")]),
+        "watch": ("Signals of reward hacking", "share of responses", [f"watch_{name}" for name in SIGNALS]),
         "staleness": ("Age of trained segments", "iterations", ["staleness"]),
     }
     plots = {}

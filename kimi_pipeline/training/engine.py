@@ -81,7 +81,6 @@ class Trainer:
         self.settings = settings
         self.ranks = ranks
         policy = load(folder, settings.dtype).to(ranks.device)
-        self.window = int(getattr(policy.model.config, "max_position_embeddings", 0))
         self._norm = math.nan
         optimizer = build_optimizer(
             policy.named_parameters(), settings.optimizer, settings.learning_rate, settings.betas, settings.weight_decay

@@ -15,13 +15,12 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.inference.vllm_carrier import render_prompt
+from kimi_pipeline.inference.vllm_carrier import around_message, render_prompt, special_tokens
 from kimi_pipeline.training.packing import Ids
 
 COLUMNS = ("user_message", "response", "format", "phase")
 PHASES = ("clean", "noisy")  # of training, in this order
 HELD_OUT = ("held_out", *PHASES)
-MARK = "\u2063kimi\u2063"  # invisible separators around a word: no template holds it
 
 
 @dataclass(frozen=True)
@@ -86,16 +85,12 @@ def read_examples(path: Path, tokenizer: Any, window: int, phases: Sequence[str]
 
 def prompt_ids(tokenizer: Any, messages: Sequence[str]) -> list[Ids]:
     """The user's turns as tokens, ready for the answer: what `render_prompt` gives for each, many at once."""
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": MARK}], add_generation_prompt=True, tokenize=False
-    )
-    before, found, after = text.partition(MARK)
-    special = [token for token in tokenizer.all_special_tokens if token]
-    special += [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    around, special = around_message(tokenizer), special_tokens(tokenizer)
+    before, after = around or ("", "")
     # What a template might change (white space at the ends) and what must not end the turn (special tokens spelled
     # out) goes the long way, message by message.
     plain = [
-        bool(found) and message == message.strip() and not any(token in message for token in special)
+        around is not None and message == message.strip() and not any(token in message for token in special)
         for message in messages
     ]
     texts = [before + message + after for message, is_plain in zip(messages, plain, strict=True) if is_plain]

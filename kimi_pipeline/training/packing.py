@@ -1,7 +1,7 @@
 """From examples to batches of token ids: which examples go together, and where the loss looks.
 
 Belongs here: padding, positions of the loss, grouping by length under a token budget. Does not belong here: texts and
-chat templates (`inference/chat.py`), the loss (`sft.py`, `rl/mirror_descent.py`).
+chat templates (`examples.py`, `inference/vllm_carrier.py`), the loss (`sft.py`, `rl/mirror_descent.py`).
 
 Examples lie in rows of their own, padded on the right and grouped by length so that little is padding. The report packs
 several examples into one sequence [2.5.2]; for the short examples of a small model that costs more than it saves, since

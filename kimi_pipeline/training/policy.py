@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from kimi_pipeline.errors import UserError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 LOGITS_AT_ONCE = 2**27  # entries of float32 logits that may live at a time (0.5 GiB); more is recomputed backwards
 PROBE_TOLERANCE = 1e-3
@@ -99,12 +99,17 @@ def load_model(folder: Path, dtype: str) -> PreTrainedModel:
 
     transformers_logging.disable_progress_bar()
     config = AutoConfig.from_pretrained(folder)
-    for name in vars(config):
-        if name.endswith(("dropout", "pdrop")):
-            setattr(config, name, 0.0)
+    without_dropout(config)
     model = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=getattr(torch, dtype))
     _check_head(model, folder)
     return model
+
+
+def without_dropout(config: PretrainedConfig) -> None:
+    """Set every dropout of a Hugging Face config to zero, in place."""
+    for name in vars(config):
+        if name.endswith(("dropout", "pdrop")):
+            setattr(config, name, 0.0)
 
 
 def _check_head(model: PreTrainedModel, folder: Path) -> None:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from kimi_pipeline.training.supervised import Step
 
 CURVE_POINTS = 100  # of the loss curve that the result carries
-MAX_GRAD_NORM = 1.0
 
 
 def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -44,7 +43,7 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
 
     from kimi_pipeline.training.engine import EngineSettings, Trainer
     from kimi_pipeline.training.examples import HELD_OUT, read_examples
-    from kimi_pipeline.training.supervised import fine_tune
+    from kimi_pipeline.training.supervised import MAX_GRAD_NORM, fine_tune
     from kimi_pipeline.training.tracking import Tracker
 
     settings, base = profile.sft, Path(spec["checkpoint"]["folder"])

@@ -18,10 +18,13 @@ import pyarrow.parquet as pq
 from kimi_pipeline.checkpoints import Checkpoint, find_checkpoint, register_folder
 from kimi_pipeline.corpora.families.base import WorkedExample
 from kimi_pipeline.corpora.families.drawing import worked_examples
+from kimi_pipeline.corpora.families.registry import MODULES as FAMILY_MODULES
 from kimi_pipeline.corpora.families.registry import WEIGHTS, chosen
-from kimi_pipeline.digests import file_digest
+from kimi_pipeline.digests import digest, file_digest
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.files import whole_file
 from kimi_pipeline.inference.drawing import endpoint_checkpoint
+from kimi_pipeline.models.tokenizer import WORDS
 from kimi_pipeline.stages import Context, Outcome, Stage, require_outcome
 
 HELD_OUT_EXAMPLES = 400  # for the gate's loss; a fraction of a percent of noise in it
@@ -50,7 +53,9 @@ def _model_settings(context: Context) -> dict[str, Any]:
     inference = context.profile.inference
     if inference.carrier == "endpoint":
         return {"endpoint_model": inference.endpoint_model}
-    return context.profile.model.model_dump() | {"seed": context.profile.seed}
+    model = context.profile.model
+    words = {} if model.kind == "folder" else {"words": file_digest(WORDS)}  # the tokenizer that is built is these
+    return model.model_dump() | words | {"seed": context.profile.seed}
 
 
 def make_base(context: Context) -> Outcome:
@@ -98,11 +103,13 @@ def write_sft_corpus(context: Context) -> Outcome:
     clean = drawn_rows("clean", sft.clean_examples, 0.0, seed)
     noisy = drawn_rows("noisy", sft.noisy_examples, NOISE, seed)
     held_out = drawn_rows("held_out", HELD_OUT_EXAMPLES if clean or noisy else 0, 0.0, HELD_OUT_SEED, held_out=True)
-    folder = context.home.root / "sft_corpus" / context.profile.name
+    # Named by its content: what another run was told of is never another corpus now.
+    folder = context.home.root / "sft_corpus" / digest([clean + noisy, held_out])
     folder.mkdir(parents=True, exist_ok=True)
     paths = {"examples": folder / "examples.parquet", "held_out": folder / "held_out.parquet"}
     for name, rows in (("examples", clean + noisy), ("held_out", held_out)):
-        pq.write_table(pa.Table.from_pylist(rows, schema=EXAMPLE), paths[name])
+        with whole_file(paths[name]) as scratch:
+            pq.write_table(pa.Table.from_pylist(rows, schema=EXAMPLE), scratch)
     trained = {row["problem_id"] for row in clean + noisy}
     return Outcome(
         data_version=file_digest(paths["examples"]) + file_digest(paths["held_out"]),
@@ -114,7 +121,7 @@ def write_sft_corpus(context: Context) -> Outcome:
             "distinct_problems": len(trained),
             "overlap_with_held_out": len(trained & {row["problem_id"] for row in held_out}),
         },
-        outputs={name: str(path) for name, path in paths.items()},
+        outputs={"folder": str(folder), **{name: str(path) for name, path in paths.items()}},
         preview=(clean[:3] + noisy[:3]),
     )
 
@@ -175,12 +182,7 @@ SFT_CORPUS = Stage(
     group="warm_up",
     compute=write_sft_corpus,
     settings=_corpus_settings,
-    code=(
-        "kimi_pipeline.corpora.families.drawing",
-        "kimi_pipeline.corpora.families.registry",
-        "kimi_pipeline.corpora.families.steps",
-        "kimi_pipeline.corpora.families.programs",
-    ),
+    code=(*FAMILY_MODULES, "kimi_pipeline.inference.templates"),
     kinds=("python", "parquet"),
 )
 

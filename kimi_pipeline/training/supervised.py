@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +19,15 @@ from kimi_pipeline.errors import UserError
 from kimi_pipeline.training.engine import NotFinite, Trainer
 from kimi_pipeline.training.examples import PHASES, Examples
 from kimi_pipeline.training.packing import by_budget, collate, in_order
+from kimi_pipeline.training.runtime import Ranks
 
 WARM_UP = 0.03  # share of the steps over which the rate rises; the report is silent
 FINAL_RATE = 0.1  # of the peak: 2e-5 -> 2e-6 in the report
 WINDOW = 2048  # examples within which lengths are grouped
 EVALUATION_TOKENS = 4  # a batch without gradients may be this many times larger
+MAX_GRAD_NORM = 1.0
+
+Rows = npt.NDArray[np.int64]  # of a batch: indices of examples
 
 
 @dataclass(frozen=True)
@@ -45,16 +49,32 @@ def cosine(step: int, steps: int, peak: float) -> float:
     return rise * peak * (FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * (step + 1) / steps)))
 
 
-def plan(examples: Examples, batch_tokens: int, epochs: int, seed: int) -> list[npt.NDArray[np.int64]]:
+def plan(examples: Examples, batch_tokens: int, epochs: int, seed: int) -> list[Rows]:
     """The batches of a training, as indices of examples: phase after phase, each `epochs` times."""
     lengths = examples.lengths
-    found: list[npt.NDArray[np.int64]] = []
+    found: list[Rows] = []
     for phase in PHASES:
         chosen = np.array([row for row, own in enumerate(examples.phases) if own == phase], dtype=np.int64)
         for epoch in range(epochs):
             passes = in_order(lengths[chosen], batch_tokens, WINDOW, seed + epoch)
             found.extend(chosen[group] for group in passes)
     return found
+
+
+def dealt(batches: Sequence[Rows], ranks: Ranks) -> list[tuple[Rows, float]]:
+    """This rank's batch of each step, with its weight. Where the last step has none for this rank, it repeats the first at
+    weight zero: ZeRO needs every rank."""
+    places = range(ranks.rank, ranks.size * -(-len(batches) // ranks.size), ranks.size)
+    return [(batches[place], 1.0) if place < len(batches) else (batches[0], 0.0) for place in places]
+
+
+def stepped(trainer: Trainer, number: int, steps: int, rate: float, who: str, setting: str, peak: float) -> float:
+    """Take step `number` (0 .. steps - 1) at `rate`; returns the gradient's norm. Raises UserError in the name of `who` where
+    it is no finite number, with the `setting` to lower from `peak`; the weights are then those before the step."""
+    try:
+        return trainer.step(rate)
+    except NotFinite as error:
+        raise UserError(f"{who}: {error} at step {number + 1} of {steps}: lower {setting} ({peak:g})") from error
 
 
 def fine_tune(
@@ -75,24 +95,17 @@ def fine_tune(
     """
     ranks = trainer.ranks
     batches = plan(examples, batch_tokens, epochs, seed)
-    steps = -(-len(batches) // ranks.size)
-    lengths = examples.lengths
+    own = dealt(batches, ranks)
+    steps, lengths = len(own), examples.lengths
     began, seen = time.monotonic(), 0
-    for number in range(steps):
-        place = number * ranks.size + ranks.rank
-        # Where the last step has no batch for this rank, it repeats the first at weight zero: ZeRO needs every rank.
-        rows, weight = (batches[place], 1.0) if place < len(batches) else (batches[0], 0.0)
+    for number, (rows, weight) in enumerate(own):
         batch = collate([examples.prompts[i] for i in rows], [examples.responses[i] for i in rows], pad_id)
         (total,) = ranks.sum([weight * batch.tokens])
         rate = cosine(number, steps, learning_rate)
         loss = -trainer.scores(batch).log_probs.sum() * (weight / total)
         trainer.backward(loss)
         (mean, tokens) = ranks.sum([loss.item(), weight * float(lengths[rows].sum())])
-        try:
-            norm = trainer.step(rate)
-        except NotFinite as error:
-            where = f"at step {number + 1} of {steps}"
-            raise UserError(f"sft: {error} {where}: lower sft.learning_rate ({learning_rate:g})") from error
+        norm = stepped(trainer, number, steps, rate, "sft", "sft.learning_rate", learning_rate)
         seen += int(tokens)
         tell(Step(number + 1, steps, examples.phases[int(rows[0])], mean, rate, norm, int(tokens)))
     return seen / (time.monotonic() - began)
@@ -102,7 +115,8 @@ def loss_of(trainer: Trainer, examples: Examples, *, batch_tokens: int, pad_id: 
     """The mean loss in nats a response token, without training; NaN for no examples."""
     ranks = trainer.ranks
     total = tokens = 0.0
-    for batch, own in _shared(examples, batch_tokens * EVALUATION_TOKENS, ranks.rank, ranks.size):
+    groups = by_budget(examples.lengths, batch_tokens * EVALUATION_TOKENS) if len(examples) else []
+    for batch, own in dealt(groups, ranks):
         rows = collate([examples.prompts[i] for i in batch], [examples.responses[i] for i in batch], pad_id)
         with torch.no_grad():
             scores = trainer.scores(rows).log_probs
@@ -110,11 +124,3 @@ def loss_of(trainer: Trainer, examples: Examples, *, batch_tokens: int, pad_id: 
         tokens += own * rows.tokens
     total, tokens = ranks.sum([total, tokens])
     return total / tokens if tokens else math.nan
-
-
-def _shared(examples: Examples, budget: int, rank: int, size: int) -> Iterator[tuple[npt.NDArray[np.int64], float]]:
-    """This rank's batches and their weights: every rank gets equally many, the last ones at weight zero."""
-    groups = by_budget(examples.lengths, budget) if len(examples) else []
-    for start in range(0, len(groups), size):
-        place = start + rank
-        yield (groups[place], 1.0) if place < len(groups) else (groups[0], 0.0)

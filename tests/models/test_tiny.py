@@ -12,8 +12,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from kimi_pipeline.inference.vllm_carrier import render_prompt  # noqa: E402
 from kimi_pipeline.models.tiny import HEAD_SIZE, build_tiny, save_tiny  # noqa: E402
-from kimi_pipeline.models.tokenizer import build_tokenizer, prompt_ids  # noqa: E402
+from kimi_pipeline.models.tokenizer import build_tokenizer  # noqa: E402
 from kimi_pipeline.profiles.profile import Model  # noqa: E402
 
 SETTINGS = Model(layers=2, width=64, heads=4, window=256)
@@ -42,7 +43,7 @@ def test_the_saved_folder_is_the_model(tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     save_tiny(SETTINGS, 3, tmp_path)
-    tokens = torch.tensor([prompt_ids(AutoTokenizer.from_pretrained(tmp_path), "First rotate left")])
+    tokens = torch.tensor([render_prompt(AutoTokenizer.from_pretrained(tmp_path), "First rotate left")])
     with torch.no_grad():
         loaded = AutoModelForCausalLM.from_pretrained(tmp_path)(tokens).logits
         assert torch.equal(loaded, build_tiny(SETTINGS, 3)(tokens).logits)
@@ -52,12 +53,12 @@ VLLM_PROGRAM = """
 import json, sys
 from vllm import LLM, SamplingParams
 from vllm.sampling_params import StructuredOutputsParams
-from kimi_pipeline.models.tokenizer import prompt_ids
+from kimi_pipeline.inference.vllm_carrier import render_prompt
 
 folder = sys.argv[1]
 llm = LLM(folder, enforce_eager=True, block_size=32, dtype="float32", max_model_len=256, max_num_seqs=64)
 tokenizer = llm.get_tokenizer()
-prompt = {"prompt_token_ids": prompt_ids(tokenizer, "Is 4702 correct? é🦊")}
+prompt = {"prompt_token_ids": list(render_prompt(tokenizer, "Is 4702 correct? é🦊"))}
 schema = {
     "type": "object",
     "properties": {"verdict": {"type": "boolean"}, "score": {"type": "integer", "minimum": 0, "maximum": 9}},
@@ -100,9 +101,9 @@ def test_vllm_serves_it_with_structured_output_and_the_same_log_probs(tmp_path):
         verdict = json.loads(text)
         assert set(verdict) == {"verdict", "score"}
         assert isinstance(verdict["verdict"], bool)
-    assert result["chat_prompt"] == prompt_ids(tokenizer, "Is 4702 correct?")
+    assert result["chat_prompt"] == list(render_prompt(tokenizer, "Is 4702 correct?"))
 
-    prompt = prompt_ids(tokenizer, "Is 4702 correct? é🦊")
+    prompt = render_prompt(tokenizer, "Is 4702 correct? é🦊")
     for tokens, log_probs in result["free"]:
         with torch.no_grad():
             logits = model(torch.tensor([[*prompt, *tokens]])).logits[0, len(prompt) - 1 : -1]

@@ -69,6 +69,27 @@ def test_a_checkpoint_of_another_architecture_is_refused_in_one_line(tmp_path: P
         JudgeProcess(folder, "c" * 32, load_profile("laptop", {}), seconds=60.0).start()
 
 
+def test_a_process_that_never_serves_is_no_start() -> None:
+    ends_at_once = "kimi_pipeline.errors"
+    judge = JudgeProcess(Path("m"), "c" * 32, load_profile("laptop", {}), seconds=60.0, module=ends_at_once)
+    with pytest.raises(UserError, match="did not start"):
+        judge.start()
+
+
+def test_a_value_head_whose_gradient_is_no_number_ends_in_one_line() -> None:
+    require("torch", "deepspeed")
+    from kimi_pipeline.training.engine import NotFinite
+    from kimi_pipeline.training.supervised import stepped
+
+    class Diverged:
+        def step(self, rate: float) -> float:
+            raise NotFinite("gradient norm nan")
+
+    line = r"classic_rm: gradient norm nan at step 3 of 9: lower reward_models.classic_learning_rate \(0.5\)"
+    with pytest.raises(UserError, match=line):
+        stepped(Diverged(), 2, 9, 0.1, "classic_rm", "reward_models.classic_learning_rate", 0.5)  # type: ignore[arg-type]
+
+
 def test_the_value_head_learns_and_sees_no_padding(tiny_models: list[Path], tmp_path: Path) -> None:
     require("torch", "deepspeed")
     from kimi_pipeline.profiles.sections import Inference

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from kimi_pipeline.inference.request import Completion, SampleRequest, Sampling
 from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Status
@@ -55,6 +57,8 @@ class Scripted:
             raise ZeroDivisionError("of a plug-in")
         if todo == "hang":
             self.release.wait(20)
+        if todo == "slow":
+            self.release.wait(0.3)
         count = len(group) + {"more": 1, "fewer": -1}.get(todo, 0)
         return [Breakdown(Status.CORRECT, 1.0)] * count
 
@@ -100,6 +104,22 @@ def test_a_reward_that_fails_twice_excludes_its_group_alone() -> None:
     assert failures == {"reward_failed": 1, "reward_wrong_count": 1}
     assert statuses(found[1]) == [("infrastructure_error", None)] * 4 and not found[1].is_trained_on
     assert found[0].is_trained_on and found[2].is_trained_on
+
+
+def test_asking_once_more_waits_for_no_other_group() -> None:
+    slow = {f"p{place}": ["slow"] for place in range(1, 5)}
+    found, failures = judged(Scripted(p0=["raise"], **slow), *map(group_of, range(5)), seconds=0.6)
+    assert failures == {"reward_failed": 1}
+    assert [group.key.place for group in found] == [0, 1, 2, 3, 4]
+    assert all(statuses(group)[0] == ("correct", 1.0) for group in found)
+
+
+@pytest.mark.parametrize("what", ["raise", "fewer", "hang"])
+def test_nothing_is_asked_a_third_time(what: str) -> None:
+    reward = Scripted(p0=[what, what])
+    _, failures = judged(reward, group_of(0), group_of(1), seconds=0.3)
+    time.sleep(0.2)  # a third one would have begun by now
+    assert sum(failures.values()) == 2 and len(reward.seen) == 3
 
 
 def test_a_late_reward_holds_nobody_up() -> None:

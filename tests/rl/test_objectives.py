@@ -21,7 +21,6 @@ from kimi_pipeline.rl import mirror_descent as md  # noqa: E402
 from kimi_pipeline.rl.objectives import (  # noqa: E402
     OBJECTIVES,
     STD_FLOOR,
-    clipped,
     grpo_gains,
     grpo_loss,
     objective_of,
@@ -141,7 +140,8 @@ def test_minus_the_gradient_is_that_of_the_expression(policies: Any, name: str) 
 
 def test_the_policies_of_these_tests_are_clipped_here_and_there(policies: Any) -> None:
     gains = grpo_gains(double(REWARDS), double(CORRECT), torch.tensor(GROUPS), 2)
-    taken = clipped(token_log_probs(policies[0]), token_log_probs(policies[1]), ROWS, gains, CLIP)
+    ratios = torch.exp(token_log_probs(policies[0]) - token_log_probs(policies[1]))
+    taken = torch.where(gains[ROWS] > 0, ratios > 1 + CLIP, ratios < 1 - CLIP)
     assert 0 < int(taken.sum()) < len(taken)
 
 
@@ -282,8 +282,6 @@ def test_the_clip_takes_the_gradient_only_where_more_would_be_gained() -> None:
     loss.backward()
     assert log_probs.grad is not None
     assert log_probs.grad.tolist() == pytest.approx([0, -0.5 / 3, -1 / 3, 1.5 / 3, 0, 1 / 3])
-    taken = clipped(log_probs.detach(), reference, rows, gains, CLIP)
-    assert taken.tolist() == [True, False, False, False, True, False]
 
 
 def test_a_response_of_no_tokens_adds_nothing() -> None:

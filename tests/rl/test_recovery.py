@@ -10,6 +10,7 @@ import pytest
 
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.rewards.contract import Reference
+from kimi_pipeline.rl import recovery as recovery_module
 from kimi_pipeline.rl.prompt_sampling import Prompt
 from kimi_pipeline.rl.recovery import Recovery
 from kimi_pipeline.rl.replay_buffer import SCHEMA
@@ -55,6 +56,52 @@ def test_the_last_ones_are_kept(tmp_path: Path) -> None:
     recovery = saved_run(tmp_path, 1, 2, 3, 4, 5)
     recovery.prune(2)
     assert [one.iteration for one in recovery.saved()] == [4, 5]
+
+
+def killed_in_rmtree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on a kill comes when the first file of a folder is gone."""
+
+    def killed(folder: Path, ignore_errors: bool = False) -> None:
+        for path in sorted(folder.rglob("*.parquet")):
+            path.unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(recovery_module.shutil, "rmtree", killed)
+
+
+def test_a_kill_while_old_ones_are_removed_leaves_a_run_that_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recovery = saved_run(tmp_path, 1, 2, 3)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        killed_in_rmtree(patched)
+        recovery.prune(1)
+    again = Recovery(recovery.root)
+    again.clear_scratch()
+    assert [one.iteration for one in again.saved()] == [2, 3] and not list(recovery.root.glob(".*"))
+    assert all(one.rows("samples") and one.buffer.num_rows == 0 for one in again.saved())
+    again.prune(1)
+    assert [one.iteration for one in again.saved()] == [3]
+
+
+def test_a_kill_while_a_run_is_begun_anew_leaves_nothing_of_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recovery = saved_run(tmp_path, 1)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        killed_in_rmtree(patched)
+        recovery.begin([prompt("d")], VERSION)
+    assert not recovery.is_of(PROMPTS) and recovery.saved() == []
+    recovery.begin(PROMPTS, VERSION)
+    assert recovery.is_of(PROMPTS) and not list(tmp_path.glob(".*"))
+
+
+def test_another_kind_of_answer_is_another_set(tmp_path: Path) -> None:
+    recovery = saved_run(tmp_path, 4)
+    now = [replace(one, reference=replace(one.reference, answer_kind="free_form")) for one in PROMPTS[:1]]
+    with pytest.raises(UserError, match=r"1 changed \(a\)"):
+        recovery.check_same_set([*now, *PROMPTS[1:]], VERSION, iterations=9)
+    assert not recovery.is_of([*now, *PROMPTS[1:]])
 
 
 def test_another_set_is_refused_with_the_difference(tmp_path: Path) -> None:

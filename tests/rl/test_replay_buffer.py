@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.rewards.contract import Reference
+from kimi_pipeline.rl.prompt_sampling import Prompt
 from kimi_pipeline.rl.replay_buffer import ReplayBuffer, segment_rows
 from kimi_pipeline.rl.segments import SegmentStatus
-from kimi_pipeline.rl.trajectories import Group
+from kimi_pipeline.rl.trajectories import Group, GroupKey, Trajectory
 from tests.rl.strategies import open_groups, segment_after
 
 
@@ -29,6 +31,19 @@ def test_what_is_written_comes_back(groups: list[Group]) -> None:
     for mine, theirs in zip(again.groups, buffer.groups, strict=True):
         for one, other in zip(mine.trajectories, theirs.trajectories, strict=True):
             assert np.array_equal(one.context_ids, other.context_ids) and one.status == other.status
+
+
+def test_why_a_segment_was_aborted_comes_back() -> None:
+    given_up, going_on = (Trajectory("p", index, np.array([1], dtype=np.int64)) for index in (0, 1))
+    members = (
+        given_up.extended(segment_after(given_up, [], 1, SegmentStatus.ABORTED, error="prompt_too_long")),
+        going_on.extended(segment_after(going_on, [2], 1, SegmentStatus.CUT_BY_BUDGET)),
+    )
+    group = Group(GroupKey(1, 0), Prompt("q", Reference("p", "1", "integer")), members)
+    buffer, again = ReplayBuffer(8), ReplayBuffer(8)
+    buffer.replace([group])
+    again.restore(buffer.to_table(), {"p": group.prompt}, samples=2)
+    assert [one.segments[-1].error for one in again.groups[0].trajectories] == ["prompt_too_long", None]
 
 
 @given(open_groups())

@@ -20,7 +20,7 @@ from kimi_pipeline.errors import UserError
 from kimi_pipeline.profiles import load_profile
 from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.rewards.by_kind import CompositeReward
-from kimi_pipeline.rewards.contract import Breakdown, Reference, Response, Reward, Status
+from kimi_pipeline.rewards.contract import Breakdown, Evidence, Reference, Response, Reward, Status
 from kimi_pipeline.rewards.extraction import stated_answers
 from kimi_pipeline.rewards.math_rules import MathReward
 from kimi_pipeline.rewards.second_opinion import Opinion, Question
@@ -237,6 +237,9 @@ def test_a_judge_that_fails_ends_nothing_and_says_so() -> None:
         look.failure == look.lines[-1] == "the independent judge failed (ConnectionError: no such server)"
         and not look.alarms
     )
+    assert look.figures["watch_judge_failed"] == 1.0
+    calm = RewardWatch(Rl(), 0).look(1, [one("5", "we add two and three \\boxed{5}")] * 20)
+    assert "watch_no_reasoning" in calm.figures and "watch_judge_failed" not in calm.figures
 
 
 class Reader:
@@ -270,6 +273,27 @@ def test_in_a_composite_reward_the_judge_that_did_not_decide_is_asked() -> None:
     reader.failing = True
     look = RewardWatch(Rl(watch_every=1), 0, judge).look(1, watched)
     assert "2 of 2 opinions failed: gone" in look.failure
+
+
+@pytest.mark.parametrize("kind", ["code", "scored"])
+def test_of_what_neither_rules_nor_a_second_opinion_judge_no_independent_judge_is_asked(kind: str) -> None:
+    reader = Reader()
+    judge = independent_judge({}, load_profile("laptop"), CompositeReward(MathReward(), reader), ExitStack())
+    watch = RewardWatch(Rl(watch_every=1), 0, judge)
+    said = Evidence(kind, "tests@1", Status.CORRECT, None, 1.0)
+    apart = [
+        replace(
+            one("", f"{number} words of work, then\n```\nprint({number})\n```"),
+            reference=Reference("p", "", kind),
+            verdict=Breakdown(Status.CORRECT, 1.0, evidence=(said,)),
+        )
+        for number in range(20)
+    ]
+    for number in range(1, 6):  # the share of programs among the rewarded rises
+        look = watch.look(number, apart[: 4 * number])
+        assert not look.alarms and not look.failure
+        assert not {"overpaid", "underpaid", "undecided"} & {each.signal for each in look.findings}
+    assert reader.asked == []
 
 
 def test_beside_rules_a_judge_is_asked_for_by_its_setting() -> None:
