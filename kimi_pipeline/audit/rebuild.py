@@ -91,6 +91,12 @@ class Work:
         key = dict(zip(("temperature", "max_tokens", "samples"), values, strict=True))
         return key | {"checkpoint": self.manifest["checkpoint"], "template": self.manifest["template"][stage]}
 
+    def until(self, stage: str) -> str | None:
+        """The time of the newest answer that a stage counted; None where the manifest does not say: all that there were at
+        the cut."""
+        named: dict[str, str | None] = self.manifest.get("answers_until", {})
+        return named.get(stage)
+
     def problems(self) -> pa.Table:
         problems = grouped(with_corrections(self.lake, fit_problems(self.context)))
         return self.lake.sql(f"select * from fit {ERASED}", fit=problems, erased=self.erased)
@@ -160,14 +166,15 @@ def _contamination(work: Work) -> None:
 
 
 def _difficulty(work: Work) -> None:
-    rows = pass_rates(work.lake, work.problems(), work.key("difficulty"))
+    rows = pass_rates(work.lake, work.problems(), work.key("difficulty"), until=work.until("difficulty"))
     work.write_counted(tables.DIFFICULTY, RATED, rows)
     work.keep_stored(tables.DIFFICULTY)
 
 
 def _reference_checks(work: Work) -> None:
     key = work.key("difficulty")
-    rows, *_ = checked(work.context, {"checkpoint": key["checkpoint"], "template": key["template"]})
+    rated = {name: key[name] for name in ("checkpoint", "template")}
+    rows, *_ = checked(work.context, rated | {"until": work.until("reference_checks")})
     work.lake.append(tables.REFERENCE_CHECKS, rows, run_id=work.context.run_id, reason="checked again")
 
 

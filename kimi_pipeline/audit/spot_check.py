@@ -212,12 +212,16 @@ def put_to_people(lake: Lake, size: int, seed: int, *, run_id: str) -> dict[str,
 
     Raises UserError where nothing has been judged yet.
     """
-    asked = {row["problem_id"] for row in lake.rows("select problem_id from spot_checks where seed <> ?", [seed])}
+    stored = lake.rows("select problem_id, spot_check_id, seed from spot_checks")
+    asked = {row["problem_id"] for row in stored if row["seed"] != seed}
     drawn = draw([collect(lake, seed, POOL * size) for collect in COLLECTORS], size, asked)
+    # What a person says counts for the problem: of one that was asked about, no other response may be.
+    known = {row["spot_check_id"] for row in stored}
+    shown = {row["problem_id"] for row in stored}
+    drawn = [one for one in drawn if one.spot_check_id in known or one.problem_id not in shown]
     if not drawn:
         raise UserError("nothing to check: no response has been judged that was not asked about (`kimi-pipeline run`)")
     rows = [asdict(one) | {"spot_check_id": one.spot_check_id, "seed": seed} for one in drawn]
-    known = {row["spot_check_id"] for row in lake.rows("select spot_check_id from spot_checks")}
     new = [row for row in rows if row["spot_check_id"] not in known]
     lake.append(tables.SPOT_CHECKS, new, run_id=run_id, reason=f"{len(new)} judgements for a spot check")
     questions = [

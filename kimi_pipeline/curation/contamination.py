@@ -82,4 +82,5 @@ CONTAMINATION = Stage(
     ),
     tables=(tables.CONTAMINATION,),
     kinds=("python", "deltalake"),
+    by_profile=False,
 )

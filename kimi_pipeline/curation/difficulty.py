@@ -31,6 +31,7 @@ PASS_RATES = f"""
         from samples s join asked a using (problem_id) left join corrected c using (sample_id)
         where purpose in {PURPOSES} and checkpoint = $checkpoint and template = $template
           and temperature = $temperature and max_tokens = $max_tokens
+          and ($until is null or s.created_at <= cast($until as timestamptz))
           and if(purpose = 'imported', a.first_sample = 0, sample_index >= a.first_sample and sample_index < a.past_sample)
     )
     select problem_id,
@@ -67,9 +68,18 @@ def imported_digest(lake: Lake) -> str:
     return found[0]["name"] or ""
 
 
-def pass_rates(lake: Lake, problems: pa.Table, key: dict[str, Any]) -> list[dict[str, Any]]:
+def newest_sample(lake: Lake) -> str | None:
+    """The time of the newest sample: what a stage counted now, a rebuild finds again by it among all that came later."""
+    made = lake.rows("select max(created_at) as made from samples")[0]["made"]
+    return made.isoformat() if made else None
+
+
+def pass_rates(
+    lake: Lake, problems: pa.Table, key: dict[str, Any], *, until: str | None = None
+) -> list[dict[str, Any]]:
     """Rows of the difficulty table for the problems (column problem_id) that have samples under `key`: checkpoint,
-    template, temperature, max_tokens, and `samples`, the number of own samples that count at most.
+    template, temperature, max_tokens, and `samples`, the number of own samples that count at most. `until`: the time of
+    the newest one that counts (ISO; None: all do).
 
     Columns `first_sample` and `past_sample` of the problems say otherwise which of the own samples count; imported ones
     do where the first one does.
@@ -80,7 +90,7 @@ def pass_rates(lake: Lake, problems: pa.Table, key: dict[str, Any]) -> list[dict
         if name not in asked.column_names:
             asked = asked.append_column(name, pa.repeat(value, asked.num_rows))
     named = {name: key[name] for name in ("checkpoint", "template", "temperature", "max_tokens")}
-    counted = lake.rows(PASS_RATES, named, asked=asked, corrected=corrected_statuses(lake, PURPOSES))
+    counted = lake.rows(PASS_RATES, named | {"until": until}, asked=asked, corrected=corrected_statuses(lake, PURPOSES))
     return [
         row
         | {
@@ -106,7 +116,8 @@ def estimate_difficulty(context: Context) -> Outcome:
         samples=curation.samples,
         stopping=stopping_rule(context),
     )
-    rows = pass_rates(context.lake, asked.problems, asked.key)
+    until = newest_sample(context.lake)
+    rows = pass_rates(context.lake, asked.problems, asked.key, until=until)
     context.lake.upsert(tables.DIFFICULTY, rows, run_id=context.run_id, reason=f"pass rates of {asked.checkpoint}")
     rates = [row["pass_rate"] for row in rows if row["pass_rate"] is not None]
     plot = histogram(
@@ -126,7 +137,7 @@ def estimate_difficulty(context: Context) -> Outcome:
             **_spared(asked, curation.samples),
             **asked.figures(),
         },
-        outputs={"checkpoint": asked.checkpoint, "template": asked.template},
+        outputs={"checkpoint": asked.checkpoint, "template": asked.template, "until": until},
         plots={"pass_rates": plot},
         preview=rows[:5],
     )

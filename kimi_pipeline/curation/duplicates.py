@@ -170,4 +170,5 @@ DUPLICATES = Stage(
     code=(__name__, "kimi_pipeline.curation.near", "kimi_pipeline.curation.wording", "kimi_pipeline.curation.words"),
     tables=(tables.DUPLICATES,),
     kinds=("python", "duckdb", "deltalake"),
+    by_profile=False,
 )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
 }
 """The columns that hold a problem's text, a table. `decision` of review and people is told apart by what it says."""
 DECISIONS = ("review", "people")
+RL_RUN = "run.json"  # of an RL run (`rl/recovery.py`): its prompts by problem id, with their answers
 PREVIEW = 12  # letters from which on a cell of a preview counts as a piece of a prompt
 
 
@@ -112,7 +114,8 @@ def _ever(lake: Lake, of: Callable[[str], bool], columns: Sequence[str] = ()) ->
 
 
 def erase(lake: Lake, home: Home, what: Erased, *, run_id: str) -> dict[str, int]:
-    """Erase from all tables with their old versions, and from what jobs and reports left; files rewritten, by table."""
+    """Erase from all tables with their old versions, and from what jobs and reports left; files rewritten, by table. No job may
+    run."""
     prompts = {
         row["prompt"]
         for row in _ever(lake, lambda source: True, ("prompt",))
@@ -124,11 +127,7 @@ def erase(lake: Lake, home: Home, what: Erased, *, run_id: str) -> dict[str, int
     for name in sorted({*columns, *DECISIONS}, key=lambda name: name == tables.PROBLEMS.name):
         rewritten[name] = _table(lake, tables.TABLES[name], _without(what, columns.get(name, ())))
     _leave_the_corpus(lake, what, run_id)
-    for path in home.jobs.glob("problems-*/*.parquet"):
-        data = pq.ParquetFile(path).read()
-        kept = data.filter(pc.invert(pc.is_in(data.column("problem_id"), pa.array(sorted(what.problem_ids)))))
-        if kept.num_rows != data.num_rows:
-            _replace(path, kept)
+    _leave_the_jobs(home, what)
     for path in home.reports.glob("*.html"):
         path.unlink()  # `kimi-pipeline report` makes them again
     return {name: files for name, files in rewritten.items() if files}
@@ -277,6 +276,28 @@ def _leave_the_corpus(lake: Lake, what: Erased, run_id: str) -> None:
             listed = ", ".join(f"'{value}'" for value in values)
             where = f"{column} in ({listed})"
             lake.replace(tables.PROBLEMS, [], where=where, run_id=run_id, reason="erased problems leave")
+
+
+def _leave_the_jobs(home: Home, what: Erased) -> None:
+    """Take the problems out of what jobs were given and left behind. A file that does not say whose texts it holds goes as a
+    whole, and so does an RL run that was begun on one of the problems: it could not go on without it."""
+    ids = pa.array(sorted(what.problem_ids), pa.string())
+    for folder in (home.jobs, home.root / "reward_models"):
+        for path in folder.rglob("*.parquet"):
+            data = pq.ParquetFile(path).read()
+            if "problem_id" not in data.column_names:
+                path.unlink()
+                continue
+            kept = data.filter(pc.invert(pc.is_in(data.column("problem_id"), ids)))
+            if kept.num_rows != data.num_rows:
+                _replace(path, kept)
+    for path in home.jobs.glob("*/*.json"):
+        path.unlink()  # specs and results: nobody reads them once a job has ended
+    for path in (home.root / "rl").glob(f"*/{RL_RUN}"):
+        if what.problem_ids & json.loads(path.read_text())["prompts"].keys():
+            os.replace(path.parent, path.parent.with_name(f".{path.parent.name}.gone"))
+    for path in (home.root / "rl").glob(".*.gone"):
+        shutil.rmtree(path)
 
 
 def _scratch(path: Path) -> Path:

@@ -17,6 +17,7 @@ from kimi_pipeline.corpora.options import DRAWING, answers_parts, options, parts
 from kimi_pipeline.curation import forms
 from kimi_pipeline.curation.verdicts import judge
 from kimi_pipeline.ledger import KEEP, REFUSE
+from kimi_pipeline.problems import MANY_ANSWERS
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.rewards.bounded import surely_small
 from kimi_pipeline.rewards.extraction import extract_answer
@@ -29,8 +30,8 @@ from kimi_pipeline.stages import Context, Outcome, Stage
 
 RULE = "evaluability@4"
 TRIES = 3  # of a verifier whose workers fail
-COLUMNS = """problem_id, prompt, answer, options, len(images) > 0 as pictured,
-    len(submissions) > 0 or answer_kind = 'scored' as judged"""
+COLUMNS = f"""problem_id, prompt, answer, options, len(images) > 0 as pictured,
+    len(submissions) > 0 or answer_kind in {MANY_ANSWERS} as judged"""
 
 _WIDE = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}  # Chinese punctuation and letters in full width
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:/\d+)?")
@@ -168,6 +169,7 @@ EVALUABILITY = Stage(
         __name__,
         "kimi_pipeline.curation.forms",
         "kimi_pipeline.corpora.options",
+        "kimi_pipeline.problems",
         "kimi_pipeline.rewards.bounded",
         "kimi_pipeline.rewards.extraction",
         "kimi_pipeline.rewards.rules",
@@ -175,4 +177,5 @@ EVALUABILITY = Stage(
     ),
     tables=(tables.EVALUABILITY,),
     kinds=("python", "deltalake"),
+    by_profile=False,
 )

@@ -24,10 +24,11 @@ import pyarrow.compute as pc
 from kimi_pipeline import tables
 from kimi_pipeline.curation.asking import grouped
 from kimi_pipeline.curation.corrections import QUESTION
-from kimi_pipeline.curation.difficulty import DIFFICULTY
+from kimi_pipeline.curation.difficulty import DIFFICULTY, newest_sample
 from kimi_pipeline.curation.people import ANSWER, settled, settled_digest
 from kimi_pipeline.curation.review import Ask, ask, waiting, withdraw
 from kimi_pipeline.curation.scope import UNIQUE, fit_problems, in_scope
+from kimi_pipeline.digests import digest
 from kimi_pipeline.intervals import wilson
 from kimi_pipeline.ledger import KEEP, PERSON, REFUSE, Decision, record
 from kimi_pipeline.problems import MANY_ANSWERS
@@ -45,7 +46,8 @@ DECIDED = {"keep": Reason.REFERENCE_CONFIRMED, "refuse": Reason.REFERENCE_REFUSE
 ANSWERS = f"""
     select s.problem_id, s.sample_id, s.extracted_answer, s.status
     from samples s semi join asked using (problem_id)
-    where purpose in ('difficulty', 'imported') and checkpoint = ? and template = ?
+    where purpose in ('difficulty', 'imported') and checkpoint = $checkpoint and template = $template
+      and ($until is null or s.created_at <= cast($until as timestamptz))
       and status <> '{Status.INFRASTRUCTURE_ERROR}'
     order by s.problem_id, s.sample_index, s.sample_id
 """
@@ -149,7 +151,7 @@ def _settings(context: Context) -> dict[str, Any]:
 
 def check_references(context: Context) -> Outcome:
     """Suspect, ask persons, and record the decision on each problem that models are asked."""
-    rated = require_outcome(DIFFICULTY, context).outputs
+    rated = require_outcome(DIFFICULTY, context).outputs | {"until": newest_sample(context.lake)}
     rows, by_samples, by_sources = checked(context, rated)
     suspected = by_samples | by_sources
     decided = settled(context.lake, QUESTION)
@@ -176,7 +178,8 @@ Suspected = dict[str, dict[str, Any]]
 
 def checked(context: Context, rated: dict[str, Any]) -> tuple[list[dict[str, Any]], Suspected, Suspected]:
     """Rows of the table for the problems that models are asked, and the evidence against suspects, by problem: of
-    samples, of other sources."""
+    samples, of other sources. `rated`: the checkpoint and template of the answers, and `until`, the time of the newest one
+    that counts (None: all do)."""
     curation = context.profile.curation
     problems = grouped(fit_problems(context))
     by_samples = {
@@ -230,11 +233,17 @@ def _record(context: Context, rows: list[dict[str, Any]], deciders: dict[str, st
     by_actor: dict[str, list[Decision]] = defaultdict(list)
     for row in rows:
         actor = f"{PERSON}{deciders[row['problem_id']]}" if row["problem_id"] in deciders else RULE
-        evidence, reason = json.loads(row["evidence"]), Reason(row["reason_code"])
+        evidence, reason = _without_text(json.loads(row["evidence"])), Reason(row["reason_code"])
         one = Decision(STAGE, row["problem_id"], row["verdict"], reason, evidence, checkpoint=row["checkpoint"])
         by_actor[actor].append(one)
     for actor, made in sorted(by_actor.items()):
         record(context.lake, made, parameters=_settings(context), actor=actor, run_id=context.run_id)
+
+
+def _without_text(evidence: dict[str, Any]) -> dict[str, Any]:
+    """Evidence for a table that an erasure does not reach: the answer that was agreed on is told by its digest."""
+    told = {name: value for name, value in evidence.items() if name != "answer"}
+    return told | ({"answer_digest": digest(evidence["answer"])} if "answer" in evidence else {})
 
 
 def _agreements(context: Context, problems: pa.Table, rated: dict[str, Any]) -> list[Agreement]:
@@ -242,7 +251,8 @@ def _agreements(context: Context, problems: pa.Table, rated: dict[str, Any]) -> 
     answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
     one_answer = pc.invert(pc.is_in(problems["answer_kind"], pa.array(MANY_ANSWERS)))
     asked = problems.filter(one_answer).select(["problem_id"])
-    for row in context.lake.rows(ANSWERS, [rated["checkpoint"], rated["template"]], asked=asked):
+    key = {name: rated[name] for name in ("checkpoint", "template", "until")}
+    for row in context.lake.rows(ANSWERS, key, asked=asked):
         answers[row["problem_id"]].append(row)
     found = [agreement(problem_id, groups[problem_id], rows) for problem_id, rows in answers.items()]
     return [one for one in found if one is not None]
@@ -253,7 +263,14 @@ def _ask(context: Context, suspected: dict[str, dict[str, Any]]) -> None:
     ask(
         context.lake,
         [
-            Ask(problem_id, QUESTION, STAGE, Reason.SUSPECT_REFERENCE, f"{ANSWER}{evidence['answer']}", evidence)
+            Ask(
+                problem_id,
+                QUESTION,
+                STAGE,
+                Reason.SUSPECT_REFERENCE,
+                f"{ANSWER}{evidence['answer']}",
+                _without_text(evidence),
+            )
             for problem_id, evidence in sorted(suspected.items())
         ],
         run_id=context.run_id,

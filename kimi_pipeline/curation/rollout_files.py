@@ -20,7 +20,6 @@ from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.reasons import Reason
 
-FORMATS = ("jsonl", "trl", "verl")
 BATCH_ROWS = 500
 CUT = ("length", "max_tokens")  # finish reasons of an answer that was cut off
 TURNS = (

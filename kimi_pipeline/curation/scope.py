@@ -58,14 +58,6 @@ def problem_shards(context: Context, columns: str, without: str = "") -> Iterato
     return context.lake.stream(f"select {columns} from ({UNIQUE}) {without}", in_scope(context), rows=SHARD_ROWS)
 
 
-def unique_problems(context: Context, columns: str = "*") -> pa.Table:
-    """One row for each problem of the run's sources, ordered by id, all in memory: for a few small columns.
-
-    `problem_shards` is the way through a large corpus. Needs the duplicates stage.
-    """
-    return context.lake.sql(f"select {columns} from ({UNIQUE}) order by problem_id", in_scope(context))
-
-
 def fit_problems(context: Context) -> pa.Table:
     """Problems that are unique, evaluable and in no evaluation set, or kept by a person: the ones that models are asked.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,21 +125,33 @@ def select(
 
 
 def cut(context: Context) -> Outcome:
-    """Cut a version and make it current."""
-    before = newest_version(context.lake, context.prompt_set)
-    outcome = cut_version(context)
-    version = outcome.outputs["version"]
-    if version != before:
-        promote(context.lake, context.prompt_set, version, actor=RULE, reason="newly cut", run_id=context.run_id)
+    """Cut a version and make it current, unless it once was or a night decided on it."""
+    lake, name = context.lake, context.prompt_set
+    with _in_turn(context):
+        outcome = _cut(context)
+        version = outcome.outputs["version"]
+        if not lake.rows(DECIDED_ON, {"prompt_set": name, "version": version}):
+            promote(lake, name, version, actor=RULE, reason="newly cut", run_id=context.run_id)
     return outcome
 
 
 def cut_version(context: Context) -> Outcome:
     """Decide on every problem, write the decisions that changed, and a new version where the content did: which version
     is current stays as it is."""
+    with _in_turn(context):
+        return _cut(context)
+
+
+def _in_turn(context: Context) -> AbstractContextManager[None]:
+    """One cut of a set at a time: two would give their versions the same number."""
+    return context.lake.in_turn(f"prompt_set-{context.prompt_set}")
+
+
+def _cut(context: Context) -> Outcome:
     recipe = load_recipe(context.home, context.prompt_set).in_force(context.profile)
     sources = set_sources(context, recipe)
     difficulty, guessability = require_outcome(DIFFICULTY, context), require_outcome(GUESSABILITY, context)
+    checked = require_outcome(REFERENCE_CHECKS, context).outputs
     asked = {"rated": difficulty.outputs, "guessed": guessability.outputs}
     made_by = {f"{did}_by": outputs["checkpoint"] for did, outputs in asked.items()}
     made_by |= {f"{did}_in": outputs["template"] for did, outputs in asked.items()}
@@ -169,6 +182,10 @@ def cut_version(context: Context) -> Outcome:
         "checkpoints": context.lake.rows(CHECKPOINTS, judged=judged),
         "estimates": {base.kind: {"profile": context.profile.name, "base": base.name} for base in bases},
         "template": {"difficulty": difficulty.outputs["template"], "guessability": guessability.outputs["template"]},
+        "answers_until": {
+            DIFFICULTY.name: difficulty.outputs.get("until"),
+            REFERENCE_CHECKS.name: checked.get("until"),
+        },
         "inputs": {name: context.lake.version(tables.TABLES[name]) for name in INPUTS},
         "code": RULE,
         "stage_code": {stage.name: code_version(stage.code) for stage in (*RECOMPUTED, RL_PROMPT_SET)},
@@ -275,6 +292,11 @@ def _write_version(context: Context, members: Members, size: int, named: str, ma
     return version
 
 
+DECIDED_ON = """
+    select version from promotions where prompt_set = $prompt_set and version = $version
+    union all select version from version_checks where prompt_set = $prompt_set and version = $version
+"""
+"""Whether a version was ever made current or held back: one that a killed run cut was not."""
 NEWEST = "select version, digest from prompt_set_versions where prompt_set = ? order by version desc limit 1"
 
 

@@ -1,7 +1,7 @@
 """Wording: a problem's text as tokens in which restyling is gone, and the numbers that make it this problem.
 
 Belongs here: tokens, the signature of numbers, words that turn a problem into another. Does not belong here: comparing
-problems (`near.py`, `overlap.py`), the identity of a text (`problems.normalise_for_identity`).
+problems (`near.py`, `overlap.py`), the identity of a text (`identity.py`).
 
 Two texts that say the same in other words or in other LaTeX have mostly the same tokens and exactly the same numbers.
 Two problems of one template have the same tokens and other numbers: no similarity of words can tell them from a

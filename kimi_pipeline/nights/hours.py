@@ -5,19 +5,20 @@ Belongs here: arithmetic of times in the night's zone. Does not belong here: cro
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 LONGEST = timedelta(hours=24)
 
 
 def next_time(text: str, after: datetime, timezone: str) -> datetime:
-    """The first moment after `after` at which the clocks of `timezone` show `text` (HH:MM)."""
+    """The first moment after `after` at which the clocks of `timezone` show `text` (HH:MM), in UTC: times of one zone are
+    compared and subtracted as its clocks show them, wrongly in a night in which those are changed."""
     zone = ZoneInfo(timezone)
-    local = after.astimezone(zone)
-    shown = time.fromisoformat(text)
-    today = datetime.combine(local.date(), shown, tzinfo=zone)
-    return today if today > local else datetime.combine(local.date() + timedelta(days=1), shown, tzinfo=zone)
+    shown, today = time.fromisoformat(text), after.astimezone(zone).date()
+    when = ((today, 0), (today, 1), (today + timedelta(days=1), 0))  # 1: the second time, where an hour comes twice
+    moments = (datetime.combine(day, shown.replace(fold=fold), tzinfo=zone).astimezone(UTC) for day, fold in when)
+    return next(moment for moment in moments if moment > after)
 
 
 def deadline(begun: datetime, due: datetime, until: str | None, timezone: str) -> datetime | None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
-import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +21,7 @@ from kimi_pipeline.curation.selection import cut_version, newest_version
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.inference.budget import Bounds
+from kimi_pipeline.locks import only_one
 from kimi_pipeline.nights.drift import as_text, compare
 from kimi_pipeline.nights.guesses import guess_again
 from kimi_pipeline.nights.reestimation import keep, look, reestimate
@@ -37,16 +36,8 @@ PROMOTED, BLOCKED, UNCHANGED = "promoted", "blocked", "unchanged"
 @contextlib.contextmanager
 def only_night(home: Home) -> Iterator[None]:
     """Hold the home's night. Raises UserError where another process has it; the kernel frees it when we die."""
-    with (home.prepare().root / "night.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise UserError(f"a night is going on already (process {holder}): wait for its end or stop it") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    refusal = "a night is going on already (process {holder}): wait for its end or stop it"
+    with only_one(home.prepare().root / "night.lock", refusal):
         yield
 
 

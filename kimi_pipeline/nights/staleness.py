@@ -43,19 +43,26 @@ STATE = """
                coalesce(e.template, $rated_in) template, coalesce(e.first_sample, 0) first_sample
         from asked a left join made_again e using (problem_id)
     ),
+    rated as (
+        select h.*, d.n, d.correct, h.first_sample + d.n + d.excluded - d.imported as past_sample
+        from here h left join difficulty d using (problem_id, checkpoint, template)
+    ),
     drawn as (
-        select problem_id, checkpoint, template, count(*) samples, max(created_at) sampled_at,
-               max(sample_index) filter (purpose = 'difficulty') last_index
-        from samples semi join asked using (problem_id)
-        where purpose in ('difficulty', 'imported') and temperature = $temperature and max_tokens = $max_tokens
+        select s.problem_id,
+               max(s.created_at) filter (
+                   if(s.purpose = 'imported', r.first_sample = 0,
+                      s.sample_index >= r.first_sample and s.sample_index < r.past_sample)
+               ) sampled_at,
+               max(s.sample_index) filter (s.purpose = 'difficulty' and s.created_at < $since) old_index
+        from samples s join rated r using (problem_id, checkpoint, template)
+        where s.purpose in ('difficulty', 'imported') and s.temperature = $temperature and s.max_tokens = $max_tokens
         group by all
     )
-    select h.problem_id, h.group, h.checkpoint, h.template, h.first_sample, d.n, d.correct, s.sampled_at, s.last_index
-    from here h
-    left join difficulty d using (problem_id, checkpoint, template)
-    left join drawn s using (problem_id, checkpoint, template)
-    order by h.problem_id
+    select r.* exclude (past_sample), d.sampled_at, greatest(r.past_sample, coalesce(d.old_index + 1, 0)) as next_sample
+    from rated r left join drawn d using (problem_id) order by r.problem_id
 """
+"""Each prompt's estimate in force: `sampled_at` is the time of the newest answer that it counts. From `next_sample` on there
+are only answers that it does not count, none older than `$since`: those that a night left when it was cut short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +89,21 @@ def stale_prompts(
     profile = context.profile
     made_again = in_force(context.lake, profile.name, base)
     conditions = {"temperature": profile.curation.temperature, "max_tokens": profile.curation.max_tokens}
+    since = _oldest(profile, now)
     rows = context.lake.rows(
         STATE,
-        {"rated_by": base.checkpoint, "rated_in": base.template, **conditions},
+        {"rated_by": base.checkpoint, "rated_in": base.template, "since": since, **conditions},
         asked=problems.select(["problem_id", "group"]),
         made_again=made_again,
     )
     chances = Chances(rows, recipes, profile)
-    found = [one for row in rows if (one := _judge(row, target, chances, profile, now)) is not None]
+    found = [one for row in rows if (one := _judge(row, target, chances, profile, since)) is not None]
     return sorted(found, key=lambda one: (-one.score, one.problem_id))
 
 
-def _judge(row: dict[str, Any], target: Target, chances: Chances, profile: Profile, now: datetime) -> Stale | None:
+def _judge(
+    row: dict[str, Any], target: Target, chances: Chances, profile: Profile, since: datetime | None
+) -> Stale | None:
     nights, samples = profile.nights, profile.curation.samples
     first, wanted = 0, samples
     n, right = row["n"] or 0, row["correct"] or 0
@@ -104,9 +114,9 @@ def _judge(row: dict[str, Any], target: Target, chances: Chances, profile: Profi
         cause = Reason.NEW_CHECKPOINT
     elif row["template"] != target.template_id:
         cause = Reason.NEW_TEMPLATE
-    elif _is_old(row["sampled_at"], nights.older_than_days, now):
+    elif since is not None and row["sampled_at"] is not None and row["sampled_at"] < since:
         # Answers of their own: the weights are the same, but an endpoint's may not be.
-        cause, first = Reason.SAMPLED_LONG_AGO, (-1 if row["last_index"] is None else row["last_index"]) + 1
+        cause, first = Reason.SAMPLED_LONG_AGO, row["next_sample"]
         wanted = first + samples
     else:
         more = nights.most_samples - n
@@ -122,8 +132,10 @@ def _judge(row: dict[str, Any], target: Target, chances: Chances, profile: Profi
     return Stale(row["problem_id"], cause, score, n, right, moves, first, wanted)
 
 
-def _is_old(sampled_at: datetime | None, days: int | None, now: datetime) -> bool:
-    return days is not None and sampled_at is not None and now - sampled_at > timedelta(days=days)
+def _oldest(profile: Profile, now: datetime) -> datetime | None:
+    """The time from which on an answer is not from long ago; None where it never is."""
+    days = profile.nights.older_than_days
+    return None if days is None else now - timedelta(days=days)
 
 
 class Chances:

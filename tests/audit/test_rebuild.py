@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,11 @@ from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import CHECKOUT
 from tests.audit.small import rows, small, special, steady, write
 from tests.curation.conftest import Curation
+
+
+def mostly(row: dict[str, Any], purpose: str, rng: random.Random) -> str:
+    right = purpose == "difficulty" and rng.random() < 0.88
+    return f"\\boxed{{{row['answer']}}}" if right else "\\boxed{wrong}"
 
 
 def fresh(home: Path, version: str) -> dict[str, Any]:
@@ -68,3 +74,30 @@ def test_a_version_is_rebuilt_after_later_runs_and_a_forged_row_is_found(
     monkeypatch.setattr("kimi_pipeline.audit.rebuild.RULE", "selection@9")
     with pytest.raises(UserError, match=f"cut by {selection.RULE} .* this release has selection@9"):
         rebuild(lake, "smoke@1")
+
+
+def test_answers_that_came_after_a_stage_count_in_no_rebuild_of_it(
+    curation: Callable[..., Curation], tmp_path: Path
+) -> None:
+    sources = write(tmp_path, one=rows("boxes", 20))
+    adaptive = {
+        "curation__samples": 12,
+        "curation__adaptive": True,
+        "curation__bucket_risk": 0.9,
+        "curation__suspect_ability": 0.2,
+    }
+    run = small(curation, sources, mostly, **adaptive)
+    run.run()
+    lake = run.context.lake
+    (spared,) = lake.rows("select problem_id, n from difficulty order by n, problem_id limit 1")
+    assert spared["n"] < 12  # the rule stopped before all its answers
+    asked = "select * from samples where purpose = 'difficulty' and problem_id = ? limit 1"
+    (row,) = lake.rows(asked, [spared["problem_id"]])
+    row = {name: value for name, value in row.items() if name not in ("run_id", "created_at")}
+    wrong = {"status": "wrong", "extracted_answer": "999999"}
+    left = [row | wrong | {"sample_id": f"left-{n}", "sample_index": n} for n in range(spared["n"], 60)]
+    lake.append(tables.SAMPLES, left, run_id="r", reason="a night that was cut short")
+    small(curation, sources, mostly, curation__max_size=3, **adaptive).run("rl_prompt_set")
+    found = rebuild(lake, "smoke@2")
+    assert {row["table"]: row["why"] for row in found["tables"] if not row["equal"]} == {}
+    assert all(row["how"] == "recomputed" for row in found["tables"])

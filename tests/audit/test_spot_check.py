@@ -93,6 +93,22 @@ def test_construction_speaks_until_a_persons_file_is_merged(lake: Lake, tmp_path
     assert sum(int(part.split("/")[1]) for part in people["by_kind"].values()) == 19
 
 
+def test_what_a_person_said_of_one_response_is_said_of_no_other(lake: Lake) -> None:
+    put_to_people(lake, 20, 0, run_id="r")
+    before = {row["spot_check_id"]: row["problem_id"] for row in lake.rows("select * from spot_checks")}
+    more = [
+        {"sample_id": f"p{number:02d}-{index}", "problem_id": f"p{number:02d}", "purpose": "difficulty"}
+        | {"rule_version": "v1", "text": f"So {index}", "status": "correct"}
+        for number in range(60)
+        for index in range(2, 12)
+    ]
+    lake.append(tables.SAMPLES, more, **STAMP)  # among them the first of most problems by the same seed
+    put_to_people(lake, 20, 0, run_id="r")
+    after = lake.rows("select spot_check_id, problem_id from spot_checks")
+    assert before.keys() <= {row["spot_check_id"] for row in after}
+    assert max(Counter(row["problem_id"] for row in after).values()) == 1
+
+
 def test_another_seed_asks_about_other_problems_until_there_are_none(lake: Lake) -> None:
     put_to_people(lake, 20, 0, run_id="r")
     assert put_to_people(lake, 20, 1, run_id="r")["asked"] == 20

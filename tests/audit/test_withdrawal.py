@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from deltalake import DeltaTable
@@ -18,7 +20,9 @@ from kimi_pipeline.audit.explain import explain
 from kimi_pipeline.audit.rebuild import rebuild
 from kimi_pipeline.audit.views import query
 from kimi_pipeline.cli import main
+from kimi_pipeline.curation.erasure import Erased, erase
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.home import Home
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.maintenance.tidying import compact
 from kimi_pipeline.row_digests import content_digest
@@ -35,8 +39,6 @@ def door(run: Curation, *arguments: str) -> Any:
 
 def files_with(root: Path, text: str) -> list[str]:
     """Files below a folder in which the text stands, compressed or not."""
-    import pyarrow.parquet as pq
-
     found = []
     for path in sorted(root.rglob("*")):
         if path.is_file():
@@ -115,6 +117,29 @@ def test_a_withdrawn_problem_does_not_come_back(curation: Callable[..., Curation
     assert files_with(lake.root, gone["prompt"]) == []
     changes = {row["problem_id"]: row for row in diff(lake, "smoke@1", "smoke@2")["changes"]}
     assert changes[gone["problem_id"]]["cause"] == "person"
+
+
+def test_what_jobs_left_behind_holds_no_erased_text(home: Home) -> None:
+    both = [{"problem_id": name, "prompt": f"prompt of {name}", "answer": f"answer of {name}"} for name in ("p", "q")]
+
+    def left(place: str, content: list[dict[str, Any]]) -> Path:
+        path = home.root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(content), path)
+        return path
+
+    named = [left(f"jobs/{name}.parquet", both) for name in ("prompts-set-digest", "labels-1/problems", "problems-1/0")]
+    left("reward_models/smoke/questions.parquet", [{"question": row["prompt"]} for row in both])
+    (home.jobs / "problems-1" / "result.json").write_text(json.dumps({"opinions": both}))
+    for run in ("of-both", "of-q", ".half-removed.gone"):
+        rows_of = [row for row in both if run != "of-q" or row["problem_id"] == "q"]
+        left(f"rl/{run}/iteration-000001/samples.parquet", rows_of)
+        prompts = {row["problem_id"]: row["answer"] for row in rows_of}
+        (home.root / "rl" / run / "run.json").write_text(json.dumps({"prompt_set": {}, "prompts": prompts}))
+    erase(Lake(home.lake), home, Erased(frozenset(["p"])), run_id="r")
+    assert files_with(home.root, "of p") == []
+    assert [pq.read_table(path).to_pylist() for path in named] == [both[1:]] * 3
+    assert [path.name for path in (home.root / "rl").iterdir()] == ["of-q"]
 
 
 def test_withdrawing_refuses_what_is_wrong_with_one_line(curation: Callable[..., Curation], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from kimi_pipeline.bench.evaluability import caught, classes, doubtful_verdicts, read
 from kimi_pipeline.bench.poison import BOMBS
-from kimi_pipeline.curation.evaluability import evaluate, evaluate_shard, verifiable
+from kimi_pipeline.curation.evaluability import COLUMNS, evaluate, evaluate_shard, verifiable
+from kimi_pipeline.problems import ANSWER_KINDS, MANY_ANSWERS
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.rewards.bounded import surely_small
 from kimi_pipeline.stages import Context
@@ -45,6 +47,16 @@ def test_programs_and_pictures() -> None:
     assert evaluate("Print YES or NO.", "", judged=True) == (Reason.EVALUABLE, "")
     assert evaluate("In the figure, find x.", "3")[0] is Reason.MISSING_FIGURE
     assert evaluate("In the figure, find x.", "3", pictured=True)[0] is Reason.EVALUABLE
+
+
+def test_every_kind_with_many_right_answers_is_left_to_its_judge() -> None:
+    rows = f"""
+        select {COLUMNS}, answer_kind from (
+            select '' problem_id, '' prompt, '' answer, [] as options, [] as images, [] as submissions,
+                   unnest({list(ANSWER_KINDS)}) as answer_kind)
+    """
+    judged = {row[-1] for row in duckdb.sql(rows).fetchall() if row[-2]}
+    assert judged == set(MANY_ANSWERS)
 
 
 def seen(prompt: str, answer: str) -> tuple[Reason, str]:

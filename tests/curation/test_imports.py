@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from kimi_pipeline import tables
+from kimi_pipeline.checkpoints import save_checkpoint
 from kimi_pipeline.cli import main
 from kimi_pipeline.curation.imports import Conditions, import_samples
 from kimi_pipeline.errors import UserError
@@ -135,3 +137,24 @@ def test_a_run_draws_only_what_was_not_imported(curation: Callable[..., Curation
     figures = run.run("difficulty")["difficulty"].figures
     assert figures["samples_imported"] > 0
     assert figures["samples_imported"] + figures["samples_drawn"] == figures["problems"] * 10
+
+
+def test_a_checkpoint_is_named_without_doubt_or_taken_as_a_models_name(lake: Lake, home: Home, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", [{"problem_id": PROBLEMS[0].problem_id, "response": "\\boxed{1}"}])
+    made = [
+        save_checkpoint(home.checkpoints, "sft", lambda folder, n=n: (folder / "config.json").write_text(f'"{n}"'))
+        for n in range(17)  # two of them begin alike
+    ]
+    first = Counter(one.digest[0] for one in made).most_common(1)[0][0]
+
+    def taken(name: str) -> Any:
+        words = ["samples", "import", str(file), "--checkpoint", name, "--profile", "smoke", "--json"]
+        return CliRunner().invoke(main, words, env={"KIMI_HOME": str(home.root)})
+
+    several = taken(first)
+    assert several.exit_code == 2 and f"--checkpoint '{first}' is several: sft {first}" in several.output
+    assert json.loads(taken(made[0].digest[:12]).stdout)["checkpoint"] == made[0].digest
+    assert lake.rows("select count(*) n from samples")[0]["n"] == 1
+    other = taken("my-model")
+    assert json.loads(other.stdout)["checkpoint"] == model_checkpoint("my-model")
+    assert "no checkpoint begins with 'my-model': taken as a model's name" in other.stderr

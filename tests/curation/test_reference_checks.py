@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from kimi_pipeline import tables
 from kimi_pipeline.curation.reference_checks import Agreement, agreement, normal_form, suspects
 from kimi_pipeline.curation.review import Decided, decide, waiting
+from kimi_pipeline.digests import digest
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.stages import new_run_id
 from tests.curation.conftest import Curation
@@ -117,3 +119,6 @@ def test_two_sources_that_disagree_are_a_question(curation: Callable[..., Curati
     (asked,) = waiting(run.context.lake, "suspect_reference")
     assert asked["proposed"] == "answer=5"
     assert '"rows": ["one:1", "two:1"]' in asked["evidence"]
+    (suspect,) = run.context.lake.rows("select evidence from ledger where reason_code = 'suspect_reference'")
+    for evidence in (json.loads(asked["evidence"]), json.loads(suspect["evidence"])):
+        assert evidence["answer_digest"] == digest("5") and "answer" not in evidence  # no erasure reaches the ledger

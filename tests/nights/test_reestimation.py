@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kimi_pipeline import tables
 from kimi_pipeline.clock import now
 from kimi_pipeline.curation.estimates import RATED, Base, in_force
 from kimi_pipeline.inference.budget import ASKED_TO_STOP, BUDGET, DEADLINE, Bounds
@@ -107,6 +108,26 @@ def test_causes_near_a_threshold_long_ago_and_another_template(curation: Callabl
     assert {move["n"] for move in again["moves"]} == {4}
     other = look(run.context, target.__class__("scripted", None, "rl", "tiny", "tiny-reasoning@9"), now())
     assert other.counts()["stale"]["new_template"] == other.problems.num_rows
+
+
+def test_a_cut_night_leaves_an_aged_estimate_old_and_its_answers_to_the_next(curation: Callable[..., Curation]) -> None:
+    run = curation(**SMALL, nights__near_threshold=1.0)
+    run.ready()
+    target, samples = target_of(run, "scripted"), run.context.profile.curation.samples
+    later = now() + timedelta(days=run.context.profile.nights.older_than_days)
+    old = look(run.context, target, later)
+    cut = old.prompts[0].problem_id
+    lake, stored = run.context.lake, "select * from samples where purpose = 'difficulty' and problem_id = ?"
+    rows = lake.rows(f"{stored} order by sample_index limit 3", [cut])
+    for index, row in enumerate(rows, samples):  # the night drew three answers, and its budget was spent
+        left = {"sample_id": f"left-{index}", "sample_index": index, "created_at": later - timedelta(days=1)}
+        lake.append(tables.SAMPLES, [row | left], run_id="r", reason="a night that was cut")
+    again = {one.problem_id: one for one in look(run.context, target, later).prompts}
+    assert again.keys() == {one.problem_id for one in old.prompts}
+    assert (again[cut].cause, again[cut].first, again[cut].wanted) == ("sampled_long_ago", samples, 2 * samples)
+    # Ninety days on those three are from long ago as well.
+    on = {one.problem_id: one.first for one in look(run.context, target, later + timedelta(days=90)).prompts}
+    assert on[cut] == samples + 3 and set(on.values()) == {samples, samples + 3}
 
 
 def test_a_deadline_and_a_stop_file_end_it_with_whole_estimates(

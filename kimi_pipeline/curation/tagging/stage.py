@@ -175,4 +175,5 @@ TAGS = Stage(
     tables=(tables.TAGS,),
     kinds=("scikitlearn", "deltalake"),
     asks_model=lambda profile: profile.curation.model_tags != "off",
+    by_profile=False,
 )
