@@ -61,13 +61,19 @@ def check_model_folder(folder: Path) -> None:
 
 
 def save_checkpoint(root: Path, stage: str, write: Callable[[Path], object], **manifest: Any) -> Checkpoint:
-    """Let `write` fill a temporary folder, digest it, add the manifest and rename it into place: all or nothing."""
+    """Let `write` fill a temporary folder, digest it, add the manifest and rename it into place: all or nothing.
+
+    Where the same weights are there already they stay, for whoever reads them meanwhile: only the manifest is new.
+    """
     with scratch_folder(root) as scratch:
         write(scratch)
         name = folder_digest(scratch, WEIGHTS)
         checkpoint = Checkpoint(stage=stage, digest=name, folder=root / f"{stage}-{name[:12]}", **manifest)
+        if checkpoint.folder.exists() and _sizes(checkpoint.folder) == _sizes(scratch):
+            _write_manifest(checkpoint.folder, checkpoint)
+            return checkpoint
         _write_manifest(scratch, checkpoint)
-        if checkpoint.folder.exists():
+        if checkpoint.folder.exists():  # a manifest of a folder that lies elsewhere, or weights that lost a file
             shutil.rmtree(checkpoint.folder)
         os.replace(scratch, checkpoint.folder)
     return checkpoint
@@ -115,6 +121,12 @@ def made_at(root: Path, checkpoint: Checkpoint) -> float:
     keeps; the file's own time where an older release wrote it."""
     manifest = root / f"{checkpoint.stage}-{checkpoint.digest[:12]}" / MANIFEST
     return float(json.loads(manifest.read_text()).get(REGISTERED_AT) or manifest.stat().st_mtime)
+
+
+def _sizes(folder: Path) -> dict[Path, int]:
+    """The bytes of each file that a checkpoint's name stands for."""
+    files = (path for path in folder.rglob("*") if path.suffix in WEIGHTS and path.name != MANIFEST)
+    return {path.relative_to(folder): path.stat().st_size for path in files if path.is_file()}
 
 
 def _write_manifest(entry: Path, checkpoint: Checkpoint) -> None:

@@ -6,6 +6,7 @@ traceback) and refused rows (those go to `quarantine` with a reason code).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -17,6 +18,8 @@ def says(error: Exception, numbers: Sequence[int]) -> bool:
     """Whether an error is one of the system's, which Delta tells in words of its own."""
     told = str(error)
     return any(
-        f"os error {number}" in told or f"Os {{ code: {number}," in told or getattr(error, "errno", None) == number
+        re.search(rf"os error {number}\b", told)
+        or f"Os {{ code: {number}," in told
+        or getattr(error, "errno", None) == number
         for number in numbers
     )

@@ -90,14 +90,19 @@ def normalise_unicode(text: str) -> str:
 
 def normalise_for_identity(text: str) -> str:
     """The form in which two texts are the same problem. Normalising it once more changes nothing."""
-    if not text.isascii():
-        text = text.translate(_typography())
-    text = normalise_unicode(text)
+    text = _characters(text)
     if "\\" not in text and "$" not in text:
         return text
-    while (again := _latex(text)) != text:
+    while (again := _characters(_latex(text))) != text:
         text = again
     return text
+
+
+def _characters(text: str) -> str:
+    if text.isascii():
+        return normalise_unicode(text)
+    typography = _typography()  # before NFKC, which composes what widthless characters keep apart; and what it makes
+    return " ".join(normalise_unicode(text.translate(typography)).translate(typography).split())
 
 
 def _latex(text: str) -> str:

@@ -8,14 +8,14 @@ tables there are (`tables/`) and what their rows mean; how Delta writes (`commit
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
-import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
@@ -27,7 +27,9 @@ from kimi_pipeline.row_digests import relation_digest
 from kimi_pipeline.snapshots import SCHEMA_VERSION, Snapshot, Snapshots, schema_of
 from kimi_pipeline.tables import TABLES, Table
 from kimi_pipeline.tables.changes import columns_since
-from kimi_pipeline.tables.declare import sql_type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_ROWS = 20_000  # of a streamed result
 APPEND_TRIES = 20  # appends to one table never conflict in Delta; the tries cover a racing creation of it
@@ -96,6 +98,15 @@ class Lake:
 
     # -- writing ------------------------------------------------------------------------------------------------
 
+    @contextlib.contextmanager
+    def in_turn(self, what: str) -> Iterator[None]:
+        """One at a time, of all processes that share the lake, for `what` (the name of a table or a set); waits for its turn.
+        The kernel frees that of a killed process."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / f".{what}.turn").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
     def append(
         self, table: Table, rows: pa.Table | Iterable[dict[str, Any]], *, run_id: str, reason: str
     ) -> int | None:
@@ -115,6 +126,12 @@ class Lake:
         data = self.arrow(table, rows, run_id)
         if not data.num_rows:
             return 0
+        # Appends never conflict in Delta: of two upserts that find a key new, both would insert it. (A merge would conflict, but
+        # takes two to three times as long where most keys are new.)
+        with room(table, self.root), self.in_turn(table.name):
+            return self._upsert(table, data, run_id, reason)
+
+    def _upsert(self, table: Table, data: pa.Table, run_id: str, reason: str) -> int:
         if not self.exists(table):
             self._write(table, data, mode="append", run_id=run_id, reason=reason)
             return data.num_rows
@@ -194,6 +211,8 @@ class Lake:
         return self._commit(table, itertools.chain(first, batches), run_id, reason, **options)
 
     def _commit(self, table: Table, batches: Iterable[pa.Table], run_id: str, reason: str, **options: Any) -> int:
+        import pyarrow as pa
+
         written = 0
 
         def stamped() -> Iterator[pa.RecordBatch]:
@@ -209,6 +228,8 @@ class Lake:
     def _write(
         self, table: Table, data: pa.Table | pa.RecordBatchReader, *, run_id: str, reason: str, **options: Any
     ) -> None:
+        import pyarrow as pa
+
         self.root.mkdir(parents=True, exist_ok=True)
         tries = APPEND_TRIES if isinstance(data, pa.Table) else 1  # a stream is read once
         for attempt in range(tries):
@@ -232,13 +253,15 @@ class Lake:
 
     def arrow(self, table: Table, rows: pa.Table | Iterable[dict[str, Any]], run_id: str) -> pa.Table:
         """Rows in the table's schema; `run_id` and `created_at` are filled in where they are missing."""
+        import pyarrow as pa  # here and below: reading alone does not need it, and importing it takes longer than most queries
+
         if isinstance(rows, pa.Table):
             if "run_id" not in rows.column_names:
                 rows = rows.append_column("run_id", pa.repeat(run_id, rows.num_rows))
             if "created_at" not in rows.column_names:
                 when = pa.scalar(self._stamp_of(table), table.schema.field("created_at").type)
                 rows = rows.append_column("created_at", pa.repeat(when, rows.num_rows))
-            return rows.select(table.schema.names).cast(table.schema)
+            return rows.select(table.names).cast(table.schema)
         rows = list(rows)
         if not rows:
             return table.schema.empty_table()
@@ -261,7 +284,7 @@ class Lake:
     ) -> pa.Table:
         """Rows as Arrow (none where nothing was written yet). `where`: (column, operator, value), all of which must hold;
         the operator is SQL's, `in` takes a list."""
-        names = list(columns or table.schema.names)
+        names = columns or table.names
         listed = ", ".join(f'"{name}"' for name in names)
         condition = " and ".join(f'"{name}" {operator} ?' for name, operator, _ in where or []) or "true"
         with database.connection() as db:
@@ -281,15 +304,13 @@ class Lake:
         create = "create temp" if temporary else "create"
         found = self._snapshot(table, version)
         if found is None or not found.files:
-            columns = ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in table.schema)
+            columns = ", ".join(f'"{name}" {kind.sql}' for name, kind in table.columns)
             db.execute(f"{create} table {table.name} ({columns})")
             return
         came = columns_since(table, found.schema_version) or {}
         listed = ", ".join(
-            f'cast({came[field.name]} as {sql_type(field.type)}) as "{field.name}"'
-            if field.name in came
-            else f'"{field.name}"'
-            for field in table.schema
+            f'cast({came[name]} as {kind.sql}) as "{name}"' if name in came else f'"{name}"'
+            for name, kind in table.columns
         )
         quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in found.files)
         db.execute(
@@ -318,6 +339,8 @@ class Lake:
     ) -> Iterator[pa.Table]:
         """The same in tables of at most `rows` rows (none is empty), as they are computed, in no promised order unless
         the query orders them."""
+        import pyarrow as pa
+
         with database.alone() as db:  # the order of rows is a setting of the whole database
             if "order by" not in query.lower():
                 db.execute("set preserve_insertion_order = false")
@@ -354,7 +377,7 @@ class Lake:
 
     def digest(self, table: Table, where: list[tuple[str, str, Any]] | None = None, version: int | None = None) -> str:
         """The digest of a table's content: sorted rows, volatile columns left out, independent of files and order."""
-        names = [name for name in table.schema.names if name not in table.volatile]
+        names = [name for name in table.names if name not in table.volatile]
         listed = ", ".join(f'"{name}"' for name in names)
         condition = " and ".join(f'"{name}" {operator} ?' for name, operator, _ in where or []) or "true"
         with database.connection() as db:
@@ -370,9 +393,6 @@ class Lake:
             self._open_named(db, query, extra)
             return relation_digest(db.sql(query, params=parameters))
 
-    def history(self, table: Table) -> list[dict[str, Any]]:
-        return self.delta(table).history() if self.exists(table) else []
-
 
 class Reading:
     """Queries over one state of the lake: a table is opened once, at the version that the first query over it finds, which
@@ -383,11 +403,18 @@ class Reading:
         self._opened: set[str] = set()
 
     def rows(self, query: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        return _dictionaries(self._found(query, parameters))
+
+    def tuples(self, query: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """The same without names, for queries that give many rows."""
+        return self._found(query, parameters).fetchall()
+
+    def _found(self, query: str, parameters: Parameters) -> duckdb.DuckDBPyRelation:
         for name, table in TABLES.items():
             if name in query and name not in self._opened:
                 self._lake._open(self._db, table)
                 self._opened.add(name)
-        return _dictionaries(self._db.sql(query, params=parameters))
+        return self._db.sql(query, params=parameters)
 
 
 class Readable(Protocol):

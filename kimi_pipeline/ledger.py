@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from kimi_pipeline.digests import digest
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.tables import LEDGER
 from kimi_pipeline.tables.declare import as_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 KEEP, REFUSE = "keep", "refuse"
 PERSON = "person:"  # how the actor of a person's decision begins; a rule's is its name and version
@@ -54,7 +55,7 @@ class Decision:
     checkpoint: str = ""
 
 
-COLUMNS = LEDGER.schema.names[:8]
+COLUMNS = LEDGER.names[:8]
 """What a decision says: prompt_set, stage, problem_id, subject, verdict, reason_code, evidence (JSON), checkpoint."""
 
 
@@ -65,6 +66,8 @@ def record(lake: Lake, decisions: Iterable[Decision] | pa.Table, *, parameters: 
     people. A table has text columns of `COLUMNS`, of which stage, verdict and reason_code must be there; one that is
     left out is empty in every row (evidence: `{}`).
     """
+    import pyarrow as pa
+
     made = decisions if isinstance(decisions, pa.Table) else _table(decisions)
     for name in COLUMNS:
         if name not in made.column_names:
@@ -110,6 +113,8 @@ def record_query(
 
 
 def _table(decisions: Iterable[Decision]) -> pa.Table:
+    import pyarrow as pa
+
     rows = [
         (d.prompt_set, d.stage, d.problem_id, d.subject, d.verdict, str(d.reason), as_json(d.evidence), d.checkpoint)
         for d in decisions

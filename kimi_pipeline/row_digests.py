@@ -7,14 +7,16 @@ of files and settings (`digests.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
 from kimi_pipeline import database
 from kimi_pipeline.digests import digest
 from kimi_pipeline.tables import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def relation_digest(content: duckdb.DuckDBPyRelation) -> str:
@@ -40,6 +42,8 @@ def table_digest(data: pa.Table) -> str:
 
 def content_digest(table: Table, rows: Iterable[dict[str, Any]]) -> str:
     """The digest that rows will have in their table: volatile columns left out."""
-    names = [name for name in table.schema.names if name not in table.volatile]
+    import pyarrow as pa
+
+    names = [name for name in table.names if name not in table.volatile]
     schema = pa.schema([table.schema.field(name) for name in names])
     return table_digest(pa.Table.from_pylist([{name: row[name] for name in names} for row in rows], schema=schema))

@@ -70,9 +70,10 @@ class Stage:
 
     `upstream` names the stages it reads; `settings` picks from the profile what its result depends on; `code` names the
     modules that its result depends on; `tables` are the ones it writes (first: the one people mean). `by_set` says that
-    each named prompt set has a result of its own. `after` names stages that it reads under some settings alone: in a run it
-    comes after them, and where it reads one, its settings name what it reads. `asks_model` says under which profiles a stage
-    of other work starts a model as well.
+    each named prompt set has a result of its own, `by_profile` that each profile has: False where its tables don't tell
+    profiles apart: they hold what was computed last, for whichever profile. `after` names stages that it reads under some
+    settings alone: in a run it comes after them, and where it reads one, its settings name what it reads. `asks_model` says
+    under which profiles a stage of other work starts a model as well.
     """
 
     name: str
@@ -198,11 +199,19 @@ def _source(module: str) -> ast.Module:
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body
-            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-                node.body = body[1:] or [ast.Pass()]
+        body = getattr(node, "body", None)
+        if isinstance(body, list):  # a lambda's is an expression
+            body[:] = [one for one in body if not _is_docstring(one)]
     return tree
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    """A text that stands alone, at the beginning or behind what it explains."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import Any, TypedDict
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple, TypedDict
 
 from kimi_pipeline import tables
 from kimi_pipeline.audit.sets import named_version
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Lake, Readable
+from kimi_pipeline.lake import Lake, Readable, Reading
 from kimi_pipeline.ledger import FUNNEL, PERSON, REFUSE
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.tables.declare import as_json
@@ -36,8 +37,32 @@ CAUSES = {
     DISPLACED: "others took its place, or left theirs to it",
 }
 
+
+class Said(NamedTuple):
+    """What a stage said of a problem: columns of the ledger."""
+
+    verdict: str
+    reason_code: str
+    evidence: str
+    checkpoint: str
+    parameters: str
+    actor: str
+
+
+def _in_force(cut: str) -> str:
+    """The newest decision up to a cut, null where there is none."""
+    listed = ", ".join(Said._fields)
+    return f"arg_max(struct_pack({listed}), created_at) filter (created_at <= ${cut}) as {cut}"
+
+
+def _each(cut: str) -> str:
+    """Its columns one by one: as one value they take longer to fetch."""
+    return ", ".join(f"{cut}.{name}" for name in Said._fields)
+
+
 RELABEL = "(a.answer <> b.answer or a.domain <> b.domain)"  # an erased answer is null and differs from none
-CHANGED = "(select unnest($changed::varchar[]) as problem_id)"  # a list: making an Arrow table would import pandas
+CHANGED = "(select unnest(string_split($changed, ' ')) as problem_id)"
+"""Of ids as one text: as a list they take five times as long to bind."""
 DECIDED = "created_at > $first and created_at <= $last and prompt_set in ('', $prompt_set)"
 STAGES = f"select distinct stage from ledger where {DECIDED}"
 """Those that decided between the cuts. Few did, mostly; the ledger is partitioned by stage, so others' files are not read."""
@@ -52,12 +77,31 @@ SAID = f"""
              where list_contains($stages, stage) and created_at <= $last and prompt_set in ('', $prompt_set)
                and not (stage = 'people' and subject = 'source')
          )
-    select cut, stage, problem_id, verdict, reason_code, evidence, checkpoint, parameters, actor
-    from said join (values (0, $a::timestamptz), (1, $b::timestamptz)) cuts(cut, until) on said.created_at <= until
-    qualify row_number() over (partition by cut, prompt_set, stage, problem_id, subject order by created_at desc) = 1
+    select stage, problem_id, {_each("a")}, {_each("b")}
+    from (
+        select prompt_set, stage, problem_id, subject, {_in_force("a")}, {_in_force("b")}
+        from said group by prompt_set, stage, problem_id, subject
+    )
+    order by subject, prompt_set
 """
 """The decisions in force at both cuts, of the stages that decided on a changed problem between them: where nothing was
-decided in between, the ledger says the same at both."""
+decided in between, the ledger says the same at both. In an order of their own, so that of several rows of one problem the
+same one speaks at both cuts."""
+
+
+class Member(NamedTuple):
+    """A problem of one version or both that changed, with its domain (in the newer one that holds it) and weights."""
+
+    problem_id: str
+    change: str
+    domain: str
+    domain_a: str | None
+    domain_b: str | None
+    weight_a: float | None
+    weight_b: float | None
+
+
+Decided = dict[str, dict[str, Said]]  # by problem and stage
 
 
 class Change(TypedDict):
@@ -82,22 +126,23 @@ def diff(lake: Lake, before: str, after: str) -> dict[str, Any]:
         return _diff(state, lake, before, after)
 
 
-def _diff(lake: Readable, old: Lake, before: str, after: str) -> dict[str, Any]:
+def _diff(lake: Reading, old: Lake, before: str, after: str) -> dict[str, Any]:
     """`old` gives tables at older versions, `lake` one state of the newest."""
     a, b = _version(lake, before), _version(lake, after)
     if a["set"] != b["set"]:
         raise UserError(f"{before} and {after} are versions of two sets: name two versions of one")
-    members = {row["problem_id"]: row for row in _members(lake, a, b)}
-    changed = list(members)
+    members = _members(lake, a, b)
+    changed = [one.problem_id for one in members]
     was, now = _answers(old, (a, b), changed)
     stages, (said_then, said_now) = _decisions(lake, (a, b), changed)
     gone = _withdrawn(lake, changed)
-    changes = [
-        _explain(row, (was.get(name), now.get(name)), (said_then.get(name, {}), said_now.get(name, {})), stages, gone)
-        for name, row in members.items()
-    ]
+    changes = []
+    for member in members:
+        name = member.problem_id
+        decided = (said_then.get(name, {}), said_now.get(name, {}))
+        changes.append(_explain(member, (was.get(name), now.get(name)), decided, stages, gone))
     _tell_who_moved(changes, members)
-    counted = Counter((one["change"], one["stage"], one["cause"]) for one in changes)
+    counted = Counter(map(itemgetter("change", "stage", "cause"), changes))
     return {
         "a": f"{a['set']}@{a['version']}",
         "b": f"{b['set']}@{b['version']}",
@@ -105,7 +150,7 @@ def _diff(lake: Readable, old: Lake, before: str, after: str) -> dict[str, Any]:
             {"change": change, "stage": stage, "cause": cause, "problems": n}
             for (change, stage, cause), n in sorted(counted.items(), key=lambda item: -item[1])
         ],
-        "changes": sorted(changes, key=lambda one: (one["change"], one["cause"], one["problem_id"])),
+        "changes": sorted(changes, key=itemgetter("change", "cause")),  # members, and so changes, come by id
     }
 
 
@@ -118,24 +163,24 @@ def _version(lake: Readable, name: str) -> dict[str, Any]:
     return found | {"cut": row["created_at"]}
 
 
-def _members(lake: Readable, a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
-    """Members of one or both versions that changed, with their change."""
-    return lake.rows(
+def _members(lake: Reading, a: dict[str, Any], b: dict[str, Any]) -> list[Member]:
+    """Members of one or both versions that changed, in the order of their ids."""
+    found = lake.tuples(
         f"""
         with a as (select * from prompt_set where prompt_set = $name and version = $a),
              b as (select * from prompt_set where prompt_set = $name and version = $b)
-        select coalesce(a.problem_id, b.problem_id) as problem_id, coalesce(b.domain, a.domain) as domain,
-               a.domain as domain_a, b.domain as domain_b, a.bucket as bucket_a, b.bucket as bucket_b,
-               a.weight as weight_a, b.weight as weight_b,
+        select coalesce(a.problem_id, b.problem_id) as problem_id,
                case when a.problem_id is null then '{ADDED}' when b.problem_id is null then '{REMOVED}'
                     when {RELABEL} then '{RELABELLED}'
-                    when a.bucket <> b.bucket then '{MOVED}' else '{REWEIGHTED}' end as change
+                    when a.bucket <> b.bucket then '{MOVED}' else '{REWEIGHTED}' end as change,
+               coalesce(b.domain, a.domain) as domain, a.domain, b.domain, a.weight, b.weight
         from a full join b on a.problem_id = b.problem_id
         where a.problem_id is null or b.problem_id is null or a.bucket <> b.bucket or a.weight <> b.weight or {RELABEL}
         order by problem_id
         """,
         {"name": a["set"], "a": a["version"], "b": b["version"]},
     )
+    return [Member._make(row) for row in found]
 
 
 def _answers(lake: Lake, versions: tuple[dict[str, Any], ...], changed: list[str]) -> list[dict[str, str]]:
@@ -151,53 +196,61 @@ def _answers(lake: Lake, versions: tuple[dict[str, Any], ...], changed: list[str
     return [
         {
             row["problem_id"]: row["answer"]
-            for row in lake.rows_at(tables.PROBLEMS, at, query, {"sources": sources, "changed": changed})
+            for row in lake.rows_at(tables.PROBLEMS, at, query, {"sources": sources, "changed": " ".join(changed)})
         }
         for at, sources in read
     ]
 
 
 def _decisions(
-    lake: Readable, versions: tuple[dict[str, Any], ...], changed: list[str]
-) -> tuple[list[str], list[dict[str, dict[str, dict[str, Any]]]]]:
+    lake: Reading, versions: tuple[dict[str, Any], ...], changed: list[str]
+) -> tuple[list[str], tuple[Decided, Decided]]:
     """The funnel's stages that decided between the two versions' cuts; and for each version, by problem and stage, the
     decision of such a stage that was in force at its cut. Of several rows of one problem the kept one speaks; what people
     decided on its membership, tag and answer is told as one."""
     cuts = [one["cut"] for one in versions]
     between = {"first": min(cuts), "last": max(cuts), "prompt_set": versions[0]["set"]}
     decided = {row["stage"] for row in lake.rows(STAGES, between)}
-    asked = between | {"a": cuts[0], "b": cuts[1], "stages": sorted(decided), "changed": changed}
-    found: list[dict[str, dict[str, dict[str, Any]]]] = [{}, {}]
-    for row in lake.rows(SAID, asked):
-        if row["reason_code"] == Reason.DECISION_ENDED:
-            continue
-        stages = found[row.pop("cut")].setdefault(row["problem_id"], {})
-        known = stages.get(row["stage"])
-        if known is None:
-            stages[row["stage"]] = row
-        elif row["stage"] == PEOPLE:
-            stages[PEOPLE] = _together(known, row)
-        elif known["verdict"] == REFUSE:
-            stages[row["stage"]] = row
+    asked = between | {"a": cuts[0], "b": cuts[1], "stages": sorted(decided), "changed": " ".join(changed)}
+    found: tuple[Decided, Decided] = ({}, {})
+    middle = 2 + len(Said._fields)
+    for row in lake.tuples(SAID, asked):
+        stage, problem_id = row[:2]
+        for columns, by_problem in zip((row[2:middle], row[middle:]), found, strict=True):
+            said = Said._make(columns)
+            if said.verdict is None or said.reason_code == Reason.DECISION_ENDED:
+                continue
+            by_stage = by_problem.setdefault(problem_id, {})
+            known = by_stage.get(stage)
+            by_stage[stage] = said if known is None else _of_both(stage, known, said)
     return [stage for stage in FUNNEL if stage in decided], found
 
 
-def _together(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    first, second = sorted((one, other), key=lambda row: str(row["reason_code"]))
-    said = {name: f"{first[name]}, {second[name]}" for name in ("reason_code", "actor")}
-    verdict = REFUSE if REFUSE in (one["verdict"], other["verdict"]) else one["verdict"]
-    evidence = json.loads(first["evidence"]) | json.loads(second["evidence"])
-    return first | said | {"verdict": verdict, "evidence": json.dumps(evidence, sort_keys=True)}
+def _of_both(stage: str, one: Said, other: Said) -> Said:
+    if stage == PEOPLE:
+        return _together(one, other)
+    return other if one.verdict == REFUSE else one
+
+
+def _together(one: Said, other: Said) -> Said:
+    first, second = sorted((one, other), key=lambda said: said.reason_code)
+    evidence = json.loads(first.evidence) | json.loads(second.evidence)
+    return first._replace(
+        verdict=REFUSE if REFUSE in (one.verdict, other.verdict) else one.verdict,
+        reason_code=f"{first.reason_code}, {second.reason_code}",
+        actor=f"{first.actor}, {second.actor}",
+        evidence=json.dumps(evidence, sort_keys=True),
+    )
 
 
 def _explain(
-    row: dict[str, Any],
+    member: Member,
     answers: tuple[str | None, str | None],
-    decided: tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]],
+    decided: tuple[Mapping[str, Said], Mapping[str, Said]],
     stages: Sequence[str],
     gone: dict[str, str],
 ) -> Change:
-    problem_id, change = row["problem_id"], row["change"]
+    problem_id, change = member.problem_id, member.change
     then, now = decided
 
     def because(stage: str, cause: str, before: str, after: str, detail: str = "") -> Change:
@@ -207,8 +260,8 @@ def _explain(
         }  # fmt: skip
 
     by_people = (then.get(PEOPLE), now.get(PEOPLE))
-    if by_people[1] and by_people[1]["reason_code"] == Reason.WITHDRAWN and by_people[0] != by_people[1]:
-        said = _cause(PEOPLE, by_people[0] or {}, by_people[1])[1]  # a person's doing, even where its text is gone
+    if by_people[1] and by_people[1].reason_code == Reason.WITHDRAWN and by_people[0] != by_people[1]:
+        said = _cause(PEOPLE, *by_people)[1]  # a person's doing, even where its text is gone
         return because(PEOPLE, A_PERSON, _reason(by_people[0]), _reason(by_people[1]), said)
     if (answers[0] is None) != (answers[1] is None):
         before, after = ("absent" if one is None else "present" for one in answers)
@@ -217,12 +270,12 @@ def _explain(
         return because(FUNNEL[0], SOURCE, f"answer {answers[0]}", f"answer {answers[1]}")
     for stage in stages:
         a, b = then.get(stage), now.get(stage)
-        if a != b and _said(a, change) != _said(b, change):
-            cause, detail = _cause(stage, a or {}, b or {})
+        if a != b and _counted(stage, a, change) != _counted(stage, b, change):
+            cause, detail = _cause(stage, a, b)
             return because(stage, cause, _reason(a), _reason(b), detail)
     if change == RELABELLED:
-        return because("tags", RULE, str(row["domain_a"]), str(row["domain_b"]))
-    return because(FUNNEL[-1], THRESHOLD, str(row["weight_a"]), str(row["weight_b"]), "weights")
+        return because("tags", RULE, str(member.domain_a), str(member.domain_b))
+    return because(FUNNEL[-1], THRESHOLD, str(member.weight_a), str(member.weight_b), "weights")
 
 
 def _withdrawn(lake: Readable, changed: list[str]) -> dict[str, str]:
@@ -232,64 +285,68 @@ def _withdrawn(lake: Readable, changed: list[str]) -> dict[str, str]:
         "|| (l.evidence->>'$.reason')) as told from ledger l "
         f"semi join {CHANGED} using (problem_id) "
         f"where stage = '{PEOPLE}' and subject = 'source' group by 1",
-        {"changed": changed},
+        {"changed": " ".join(changed)},
     )
     return {row["problem_id"]: row["told"] for row in rows}
 
 
-def _said(decision: dict[str, Any] | None, change: str) -> tuple[Any, ...]:
+def _counted(stage: str, decision: Said | None, change: str) -> tuple[Any, ...]:
     """What of a decision counts: verdict and reason; for a problem that stayed in the set, the evidence as well, and the
     checkpoint that it comes from."""
     if decision is None:
         return ()
-    said = (decision["verdict"], decision["reason_code"])
-    if decision["stage"] == PEOPLE:
-        return (*said, decision["evidence"])
+    said = (decision.verdict, decision.reason_code)
+    if stage == PEOPLE:
+        return (*said, decision.evidence)
     if change not in (MOVED, REWEIGHTED, RELABELLED):
         return said
-    evidence = json.loads(decision["evidence"] or "{}")
+    evidence = json.loads(decision.evidence or "{}")
     evidence.pop("rule", None)  # another version of a rule that says the same moved nothing
-    return (*said, as_json(evidence), decision["checkpoint"]) if evidence else said
+    return (*said, as_json(evidence), decision.checkpoint) if evidence else said
 
 
-def _reason(decision: dict[str, Any] | None) -> str:
-    return f"{decision['verdict']}: {decision['reason_code']}" if decision else "no decision"
+def _reason(decision: Said | None) -> str:
+    return f"{decision.verdict}: {decision.reason_code}" if decision else "no decision"
 
 
-def _cause(stage: str, a: dict[str, Any], b: dict[str, Any]) -> tuple[str, str]:
+def _cause(stage: str, a: Said | None, b: Said | None) -> tuple[str, str]:
     """What lies under two different decisions of one stage, and the two values of it."""
-    actors = (a.get("actor", ""), b.get("actor", ""))
+    actors = (a.actor if a else "", b.actor if b else "")
     if actors[0].startswith(PERSON) or actors[1].startswith(PERSON):
         return A_PERSON, " -> ".join(actors)
-    if a and b and a["checkpoint"] != b["checkpoint"]:
-        return CHECKPOINT, f"{a['checkpoint'][:12]} -> {b['checkpoint'][:12]}"
+    if a and b and a.checkpoint != b.checkpoint:
+        return CHECKPOINT, f"{a.checkpoint[:12]} -> {b.checkpoint[:12]}"
     if a and b and actors[0].partition(":")[0] != actors[1].partition(":")[0]:
         return RULE, " -> ".join(actors)
-    if a and b and stage != FUNNEL[-1] and a["evidence"] != b["evidence"] and stage in ("difficulty", "guessability"):
-        return SAMPLES, f"{a['evidence']} -> {b['evidence']}"
+    if a and b and stage != FUNNEL[-1] and a.evidence != b.evidence and stage in ("difficulty", "guessability"):
+        return SAMPLES, f"{a.evidence} -> {b.evidence}"
     if stage == "contamination":  # the same rule, held against other sets (their digest stands behind its name)
         return EVALUATION_SET, _evidence(a, b)
     if stage in ("duplicates", "ingest"):
         return SOURCE, _evidence(a, b)
-    if a and b and a["parameters"] != b["parameters"]:
-        return THRESHOLD, f"{a['parameters'][:12]} -> {b['parameters'][:12]}"
+    if a and b and a.parameters != b.parameters:
+        return THRESHOLD, f"{a.parameters[:12]} -> {b.parameters[:12]}"
     return (DISPLACED, "") if stage == FUNNEL[-1] else (RULE, " -> ".join(actors))
 
 
-def _evidence(a: dict[str, Any], b: dict[str, Any]) -> str:
-    return " -> ".join(one.get("evidence") or "{}" for one in (a, b))
+def _evidence(*decisions: Said | None) -> str:
+    return " -> ".join((one and one.evidence) or "{}" for one in decisions)
 
 
-def _tell_who_moved(changes: list[Change], members: dict[str, dict[str, Any]]) -> None:
+def _tell_who_moved(changes: list[Change], members: Sequence[Member]) -> None:
     """Give displaced problems the cause of those that went the other way: of their own domain first, else of all."""
     opposite = {ADDED: REMOVED, REMOVED: ADDED}
+    domains = [member.domain for member in members]
+    counted = Counter(
+        (one["change"], domain, one["stage"], one["cause"]) for one, domain in zip(changes, domains, strict=True)
+    )
     movers: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for one in changes:
-        if one["cause"] != DISPLACED:
-            for domain in (members[one["problem_id"]]["domain"], ""):
-                movers[one["change"], domain][f"{one['stage']}: {one['cause']}"] += 1
+    for (change, domain, stage, cause), n in counted.items():
+        if cause != DISPLACED:
+            for place in (domain, ""):
+                movers[change, place][f"{stage}: {cause}"] += n
     told = {place: ", ".join(f"{cause} ({n})" for cause, n in by.most_common(2)) for place, by in movers.items()}
-    for one in changes:
+    for one, domain in zip(changes, domains, strict=True):
         if one["cause"] == DISPLACED and one["change"] in opposite:
             way = opposite[one["change"]]
-            one["moved_by"] = told.get((way, members[one["problem_id"]]["domain"])) or told.get((way, ""), "")
+            one["moved_by"] = told.get((way, domain)) or told.get((way, ""), "")

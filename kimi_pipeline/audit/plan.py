@@ -1,14 +1,18 @@
 """Plan: what a run would compute and why, and what it would draw, take and cost, without doing it.
 
-Belongs here: reading where every stage stands, and expecting samples, tokens, time and price from what earlier runs took.
+Belongs here: which stages a selection means, reading where every stage stands, and expecting samples, tokens, time and price
+from what earlier runs took.
 Does not belong here: running (`stages.py`), adding up what was spent (`cost.py`).
 """
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kimi_pipeline.curation.scope import fit_problems
+from kimi_pipeline.errors import UserError
 from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.stages import Context, Stage, because, latest_outcome
 
@@ -19,7 +23,31 @@ ASKING = {
 """Stages that ask the SFT model: their samples' purpose; settings with the number, temperature and longest answer."""
 
 
-def plan(context: Context, select: str | None = None) -> list[dict[str, Any]]:
+def selected(select: str, lineage: Mapping[str, Stage]) -> list[str]:
+    """The stages that `rl_prompt_set, tags` names (empty: every one) with all that they read, directly or not, in the
+    lineage's order. Raises UserError for a stage that is not there, with the name that comes near."""
+    waiting = known([name.strip() for name in select.split(",") if name.strip()] or lineage, lineage, "stage")
+    wanted: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted:
+            wanted.add(name)
+            waiting += lineage[name].upstream
+    return [name for name in lineage if name in wanted]
+
+
+def known(names: Iterable[str], there: Iterable[str], what: str) -> list[str]:
+    """The names as a list. Raises UserError for one that is not among `there`, with one that comes near."""
+    there, names = list(there), list(names)
+    for name in names:
+        if name not in there:
+            near = difflib.get_close_matches(name, there, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(there)}"
+            raise UserError(f"unknown {what} {name!r}: {hint}")
+    return names
+
+
+def plan(context: Context, select: str = "") -> list[dict[str, Any]]:
     """A row a stage, in order: `{"stage", "state", "because", "prompts", "samples", "tokens", "seconds", "money"}`.
 
     `state` is unchanged or compute. Prompts and samples are what is missing of the store (all of them where the
@@ -27,10 +55,12 @@ def plan(context: Context, select: str | None = None) -> list[dict[str, Any]]:
     longest answer), seconds what the stage last took, in proportion to its samples where it draws any; None where
     nothing is known. A stage whose inputs are computed may turn out to be unchanged: the plan is an upper bound there.
     Problems are those of the last run: how many a source has that was never read, nobody knows before it is read.
+    Raises UserError as `selected` does.
     """
     rows: list[dict[str, Any]] = []
     recomputed: set[str] = set()
-    for name, stage in _needed(select).items():
+    for name in selected(select, STAGES):
+        stage = STAGES[name]
         reasons = because(stage, context, STAGES, recomputed)
         row: dict[str, Any] = {"stage": name, "state": "compute" if reasons else "unchanged"}
         row |= {"because": ", ".join(reasons), "prompts": 0, "samples": 0, "tokens": 0, "seconds": 0.0, "money": 0.0}
@@ -42,18 +72,6 @@ def plan(context: Context, select: str | None = None) -> list[dict[str, Any]]:
                 row |= _asking(context, name, fresh="sft_checkpoint" in recomputed)
         rows.append(row)
     return rows
-
-
-def _needed(select: str | None) -> dict[str, Stage]:
-    if not select:
-        return STAGES
-    wanted, waiting = set(), select.split(",")
-    while waiting:
-        name = waiting.pop()
-        if name not in wanted:
-            wanted.add(name)
-            waiting += STAGES[name].upstream
-    return {name: stage for name, stage in STAGES.items() if name in wanted}
 
 
 def _asking(context: Context, name: str, fresh: bool) -> dict[str, Any]:

@@ -10,14 +10,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kimi_pipeline.checkpoints import Checkpoint, all_checkpoints
+from kimi_pipeline.checkpoints import Checkpoint, all_checkpoints, made_at
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lake import Lake
 
 
 def find_checkpoint_by(root: Path, query: str) -> Checkpoint:
-    """The checkpoint whose digest begins with `query`, or the only one (the newest by its folder's time) of that stage.
+    """The checkpoint whose digest begins with `query`, or the one of that stage that was made last.
 
     Raises UserError where none or several match, naming what there is.
     """
@@ -27,7 +27,7 @@ def find_checkpoint_by(root: Path, query: str) -> Checkpoint:
     found = [one for one in known if one.digest.startswith(query)]
     if not found:
         of_stage = [one for one in known if one.stage == query]
-        found = sorted(of_stage, key=lambda one: one.folder.stat().st_mtime)[-1:]
+        found = sorted(of_stage, key=lambda one: made_at(root, one))[-1:]
     if len(found) != 1:
         listed = ", ".join(f"{one.stage} {one.digest[:12]}" for one in known)
         raise UserError(f"{query!r} is {'several' if found else 'none'} of the checkpoints: {listed}")

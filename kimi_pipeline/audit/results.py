@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kimi_pipeline.checkpoints import STAGES
 from kimi_pipeline.lake import Lake
-
-ORDER = ("base", "sft", "long_cot", "rl", "merge", "shortest", "dpo", "long2short_rl")
 
 
 def results(lake: Lake) -> list[dict[str, Any]]:
@@ -25,4 +24,4 @@ def results(lake: Lake) -> list[dict[str, Any]]:
         qualify row_number() over (partition by stage, split, temperature, seed order by created_at desc) = 1
         """
     )
-    return sorted(rows, key=lambda row: (row["seed"], row["split"], ORDER.index(row["stage"]), -row["temperature"]))
+    return sorted(rows, key=lambda row: (row["seed"], row["split"], STAGES.index(row["stage"]), -row["temperature"]))

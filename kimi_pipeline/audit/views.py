@@ -57,7 +57,7 @@ VIEWS: dict[str, View] = {
         {
             "sample_id": "digest of what was asked",
             "problem_id": "of which problem",
-            "purpose": "difficulty, guess, rollout, eval, ...",
+            "purpose": "difficulty, guess, rollout, evaluation, ...",
             "checkpoint": "digest of the weights (rollouts: the policy's name)",
             "template": "wording of the prompt, with its version",
             "temperature": "of sampling",

@@ -15,7 +15,6 @@ from kimi_pipeline.maintenance.pins import pinned_versions
 from kimi_pipeline.tables import TABLES, Table
 
 LOG = "_delta_log"
-FOLDERS = ("checkpoints", "dagster", "jobs", "reports")
 
 
 def storage(lake: Lake, home: Home) -> dict[str, Any]:
@@ -24,13 +23,15 @@ def storage(lake: Lake, home: Home) -> dict[str, Any]:
 
     Of a table: `bytes` of the files of its newest version; `pinned` those that only an older version holds which a
     manifest names; `loose` those that no such version holds, which tidying removes once they are old enough; `log` Delta's
-    own record of the versions.
+    own record of the versions. A file that lies in no folder (`mlflow.db`) has a row among the folders.
     """
     pins = pinned_versions(lake)
     rows = [of_table(lake, table, pins.get(table.name, [])) for table in TABLES.values() if lake.exists(table)]
     rows.sort(key=lambda row: -(row["bytes"] + row["pinned"] + row["loose"] + row["log"]))
     folders: list[dict[str, Any]] = [
-        {"folder": name, "bytes": _size((home.root / name).rglob("*"))} for name in FOLDERS
+        {"folder": path.name, "bytes": _size([path, *path.rglob("*")])}
+        for path in home.root.iterdir()
+        if path != home.lake
     ]
     held = sum(row["bytes"] + row["pinned"] + row["loose"] + row["log"] for row in rows)
     return {

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from kimi_pipeline.tables.declare import IMAGES, LABELS, STRINGS, SUBMISSIONS, table
+from kimi_pipeline.tables.declare import BYTES, IMAGES, INT64, LABELS, STRINGS, SUBMISSIONS, TEXT, table
 
 PROBLEMS = table(
     "problems",
     "source source_row",
     [
-        ("problem_id", pa.string()),
-        ("source", pa.string()),
-        ("source_row", pa.string()),
-        ("prompt", pa.string()),
-        ("answer", pa.string()),
-        ("answer_kind", pa.string()),
-        ("domain", pa.string()),
-        ("discipline", pa.string()),
-        ("language", pa.string()),
-        ("licence", pa.string()),
+        ("problem_id", TEXT),
+        ("source", TEXT),
+        ("source_row", TEXT),
+        ("prompt", TEXT),
+        ("answer", TEXT),
+        ("answer_kind", TEXT),
+        ("domain", TEXT),
+        ("discipline", TEXT),
+        ("language", TEXT),
+        ("licence", TEXT),
         ("options", STRINGS),
         ("images", IMAGES),
         ("submissions", SUBMISSIONS),
         ("labels", LABELS),
-        ("planted", pa.string()),
+        ("planted", TEXT),
     ],
     partition_by=("source",),
     version=2,
@@ -35,12 +33,12 @@ QUARANTINE = table(
     "quarantine",
     "source source_row",
     [
-        ("source", pa.string()),
-        ("source_row", pa.string()),
-        ("reason_code", pa.string()),
-        ("detail", pa.string()),
-        ("raw", pa.binary()),
-        ("planted", pa.string()),
+        ("source", TEXT),
+        ("source_row", TEXT),
+        ("reason_code", TEXT),
+        ("detail", TEXT),
+        ("raw", BYTES),
+        ("planted", TEXT),
     ],
     partition_by=("source",),
     version=2,
@@ -51,13 +49,13 @@ SOURCE_READS = table(
     "source_reads",
     "source",
     [
-        ("source", pa.string()),
-        ("state", pa.string()),
-        ("fingerprint", pa.string()),
-        ("data_version", pa.string()),
-        ("rows", pa.int64()),
-        ("problems", pa.int64()),
-        ("quarantined", pa.int64()),
+        ("source", TEXT),
+        ("state", TEXT),
+        ("fingerprint", TEXT),
+        ("data_version", TEXT),
+        ("rows", INT64),
+        ("problems", INT64),
+        ("quarantined", INT64),
     ],
 )
 """What the tables hold of each source: under which settings, bytes and code it was read. `state` is `writing` while its
@@ -67,12 +65,12 @@ EVALUATION_PROBLEMS = table(
     "evaluation_problems",
     "evaluation_set problem_id",
     [
-        ("evaluation_set", pa.string()),
-        ("problem_id", pa.string()),
-        ("prompt", pa.string()),
-        ("answer", pa.string()),
-        ("answer_kind", pa.string()),
-        ("domain", pa.string()),
+        ("evaluation_set", TEXT),
+        ("problem_id", TEXT),
+        ("prompt", TEXT),
+        ("answer", TEXT),
+        ("answer_kind", TEXT),
+        ("domain", TEXT),
         ("labels", LABELS),
     ],
 )

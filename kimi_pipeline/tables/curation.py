@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from kimi_pipeline.tables.declare import TIME, table
+from kimi_pipeline.tables.declare import FLOAT64, INT64, TEXT, TIME, table
 
 VERDICT = [
-    ("problem_id", pa.string()),
-    ("verdict", pa.string()),
-    ("reason_code", pa.string()),
-    ("evidence", pa.string()),
-    ("rule_version", pa.string()),
+    ("problem_id", TEXT),
+    ("verdict", TEXT),
+    ("reason_code", TEXT),
+    ("evidence", TEXT),
+    ("rule_version", TEXT),
 ]
 """Columns of a verdict on a problem."""
 
@@ -19,13 +17,13 @@ DUPLICATES = table(
     "duplicates",
     "source source_row",
     [
-        ("source", pa.string()),
-        ("source_row", pa.string()),
-        ("problem_id", pa.string()),
-        ("kind", pa.string()),
-        ("kept_source", pa.string()),
-        ("kept_row", pa.string()),
-        ("rule_version", pa.string()),
+        ("source", TEXT),
+        ("source_row", TEXT),
+        ("problem_id", TEXT),
+        ("kind", TEXT),
+        ("kept_source", TEXT),
+        ("kept_row", TEXT),
+        ("rule_version", TEXT),
     ],
 )
 """Rows that repeat another row, and which row stands for the problem."""
@@ -34,18 +32,19 @@ TAGS = table(
     "tags",
     "problem_id",
     [
-        ("problem_id", pa.string()),
-        ("domain", pa.string()),
-        ("discipline", pa.string()),
-        ("grade", pa.string()),
-        ("language", pa.string()),
-        ("confidence", pa.float64()),
-        ("origin", pa.string()),
-        ("rule_version", pa.string()),
+        ("problem_id", TEXT),
+        ("domain", TEXT),
+        ("discipline", TEXT),
+        ("grade", TEXT),
+        ("language", TEXT),
+        ("confidence", FLOAT64),
+        ("origin", TEXT),
+        ("rule_version", TEXT),
     ],
     version=2,
 )
-"""One tag a problem. `origin`: person, source, classifier (calibrated `confidence`) or rules (a share of hits)."""
+"""One tag a problem. `origin`: person, source, classifier (calibrated `confidence`), rules (a share of hits) or model (a share
+of votes)."""
 
 EVALUABILITY = table("evaluability", "problem_id", VERDICT)
 
@@ -58,17 +57,17 @@ MODEL_LABELS = table(
     "model_labels",
     "sample_id",
     [
-        ("sample_id", pa.string()),
-        ("problem_id", pa.string()),
-        ("form", pa.string()),
-        ("checkpoint", pa.string()),
-        ("sample_index", pa.int64()),
-        ("text", pa.string()),
-        ("error", pa.string()),
-        ("prompt_tokens", pa.int64()),
-        ("completion_tokens", pa.int64()),
-        ("carrier", pa.string()),
-        ("cost", pa.float64()),
+        ("sample_id", TEXT),
+        ("problem_id", TEXT),
+        ("form", TEXT),
+        ("checkpoint", TEXT),
+        ("sample_index", INT64),
+        ("text", TEXT),
+        ("error", TEXT),
+        ("prompt_tokens", INT64),
+        ("completion_tokens", INT64),
+        ("carrier", TEXT),
+        ("cost", FLOAT64),
     ],
     append_only=True,
 )
@@ -78,17 +77,17 @@ DIFFICULTY = table(
     "difficulty",
     "problem_id checkpoint template",
     [
-        ("problem_id", pa.string()),
-        ("checkpoint", pa.string()),
-        ("template", pa.string()),
-        ("n", pa.int64()),
-        ("correct", pa.int64()),
-        ("cut", pa.int64()),
-        ("excluded", pa.int64()),
-        ("imported", pa.int64()),
-        ("pass_rate", pa.float64()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
+        ("problem_id", TEXT),
+        ("checkpoint", TEXT),
+        ("template", TEXT),
+        ("n", INT64),
+        ("correct", INT64),
+        ("cut", INT64),
+        ("excluded", INT64),
+        ("imported", INT64),
+        ("pass_rate", FLOAT64),
+        ("low", FLOAT64),
+        ("high", FLOAT64),
     ],
     version=2,
 )
@@ -98,7 +97,7 @@ at max_tokens and `imported` ones were made elsewhere; `excluded` samples have n
 REFERENCE_CHECKS = table(
     "reference_checks",
     "problem_id checkpoint template",
-    [*VERDICT[:1], ("checkpoint", pa.string()), ("template", pa.string()), *VERDICT[1:]],
+    [*VERDICT[:1], ("checkpoint", TEXT), ("template", TEXT), *VERDICT[1:]],
 )
 """Whether samples of a checkpoint, or another source, speak against a problem's answer; `evidence` is JSON."""
 
@@ -106,14 +105,14 @@ GUESSABILITY = table(
     "guessability",
     "problem_id checkpoint template",
     [
-        ("problem_id", pa.string()),
-        ("checkpoint", pa.string()),
-        ("template", pa.string()),
-        ("attempts", pa.int64()),
-        ("excluded", pa.int64()),
-        ("hit_at", pa.int64()),
-        ("hit_sample_id", pa.string()),
-        ("by_chance", pa.float64()),
+        ("problem_id", TEXT),
+        ("checkpoint", TEXT),
+        ("template", TEXT),
+        ("attempts", INT64),
+        ("excluded", INT64),
+        ("hit_at", INT64),
+        ("hit_sample_id", TEXT),
+        ("by_chance", FLOAT64),
     ],
 )
 """`hit_at` is the 1-based attempt that was right (null: none); `by_chance` what the answers' distribution alone gives."""
@@ -122,16 +121,16 @@ REVIEW = table(
     "review",
     "problem_id question",
     [
-        ("problem_id", pa.string()),
-        ("question", pa.string()),
-        ("state", pa.string()),
-        ("stage", pa.string()),
-        ("reason_code", pa.string()),
-        ("proposed", pa.string()),
-        ("evidence", pa.string()),
-        ("decision", pa.string()),
-        ("decided_by", pa.string()),
-        ("reason", pa.string()),
+        ("problem_id", TEXT),
+        ("question", TEXT),
+        ("state", TEXT),
+        ("stage", TEXT),
+        ("reason_code", TEXT),
+        ("proposed", TEXT),
+        ("evidence", TEXT),
+        ("decision", TEXT),
+        ("decided_by", TEXT),
+        ("reason", TEXT),
         ("until", TIME),
     ],
     version=2,
@@ -145,11 +144,11 @@ PEOPLE = table(
     "people",
     "problem_id question",
     [
-        ("problem_id", pa.string()),
-        ("question", pa.string()),
-        ("decision", pa.string()),
-        ("decided_by", pa.string()),
-        ("reason", pa.string()),
+        ("problem_id", TEXT),
+        ("question", TEXT),
+        ("decision", TEXT),
+        ("decided_by", TEXT),
+        ("reason", TEXT),
         ("until", TIME),
     ],
 )
@@ -160,10 +159,10 @@ WITHDRAWALS = table(
     "withdrawals",
     "kind name",
     [
-        ("kind", pa.string()),
-        ("name", pa.string()),
-        ("reason", pa.string()),
-        ("decided_by", pa.string()),
+        ("kind", TEXT),
+        ("name", TEXT),
+        ("reason", TEXT),
+        ("decided_by", TEXT),
     ],
     append_only=True,
 )
@@ -173,11 +172,11 @@ ERASURES = table(
     "erasures",
     "problem_id",
     [
-        ("problem_id", pa.string()),
-        ("content_digest", pa.string()),
-        ("source", pa.string()),
-        ("reason", pa.string()),
-        ("decided_by", pa.string()),
+        ("problem_id", TEXT),
+        ("content_digest", TEXT),
+        ("source", TEXT),
+        ("reason", TEXT),
+        ("decided_by", TEXT),
     ],
     append_only=True,
 )

@@ -1,23 +1,70 @@
-"""What a table is: `Table`, the types that columns share, and `table`, which every declaration calls.
+"""What a table is: `Table`, the types of columns, and `table`, which every declaration calls.
 
-Belongs here: the type, DuckDB's names of its columns' types, the JSON that text columns hold. Does not belong here: any table.
-A column in `volatile` says who and when; digests leave it out, so that equal content has an equal digest.
+Belongs here: the types, under the names that DuckDB and Arrow have for them; the JSON that text columns hold. Does not belong
+here: any table. A column in `volatile` says who and when; digests leave it out, so that equal content has an equal digest.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-STRINGS = pa.list_(pa.string())
-LABELS = pa.map_(pa.string(), pa.string())
-IMAGES = pa.list_(pa.struct([("media_type", pa.string()), ("data", pa.binary())]))
-SUBMISSIONS = pa.list_(pa.struct([("language", pa.string()), ("program", pa.string()), ("verdict", pa.string())]))
-TIME = pa.timestamp("us", tz="UTC")
-WHEN = [("run_id", pa.string()), ("created_at", TIME)]
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A column's type: DuckDB's name of it, and the function of pyarrow that makes it with what that is given.
+
+    Arrow makes it only where it is asked for: importing pyarrow takes longer than most commands that read tables.
+    """
+
+    sql: str
+    maker: str
+    given: tuple[Any, ...] = ()
+
+    def arrow(self) -> pa.DataType:
+        import pyarrow
+
+        return getattr(pyarrow, self.maker)(*map(_made, self.given))
+
+
+def _made(given: Any) -> Any:
+    """What stands for types in a maker's arguments, as Arrow's types."""
+    if isinstance(given, tuple):
+        return tuple(map(_made, given))
+    return given.arrow() if isinstance(given, Kind) else given
+
+
+def list_of(item: Kind) -> Kind:
+    return Kind(f"{item.sql}[]", "list_", (item,))
+
+
+def map_of(key: Kind, value: Kind) -> Kind:
+    return Kind(f"map({key.sql}, {value.sql})", "map_", (key, value))
+
+
+def struct_of(**fields: Kind) -> Kind:
+    listed = ", ".join(f'"{name}" {kind.sql}' for name, kind in fields.items())
+    return Kind(f"struct({listed})", "struct", (tuple(fields.items()),))
+
+
+TEXT = Kind("varchar", "string")
+BYTES = Kind("blob", "binary")
+BOOL = Kind("boolean", "bool_")
+INT32 = Kind("integer", "int32")
+INT64 = Kind("bigint", "int64")
+FLOAT32 = Kind("float", "float32")
+FLOAT64 = Kind("double", "float64")
+TIME = Kind("timestamptz", "timestamp", ("us", "UTC"))
+STRINGS = list_of(TEXT)
+LABELS = map_of(TEXT, TEXT)
+IMAGES = list_of(struct_of(media_type=TEXT, data=BYTES))
+SUBMISSIONS = list_of(struct_of(language=TEXT, program=TEXT, verdict=TEXT))
+WHEN = [("run_id", TEXT), ("created_at", TIME)]
 
 
 @dataclass(frozen=True)
@@ -29,11 +76,23 @@ class Table:
 
     name: str
     key: tuple[str, ...]
-    schema: pa.Schema
+    columns: tuple[tuple[str, Kind], ...]
     partition_by: tuple[str, ...] = ()
     version: int = 1
     volatile: tuple[str, ...] = ("run_id", "created_at")
     append_only: bool = False
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Of the columns, in their order."""
+        return [name for name, _ in self.columns]
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns as Arrow has them, for writing."""
+        import pyarrow
+
+        return pyarrow.schema([(name, kind.arrow()) for name, kind in self.columns])
 
     def refuse_changes(self) -> None:
         """Raises ValueError where rows may only be appended."""
@@ -44,35 +103,12 @@ class Table:
 def table(
     name: str,
     key: str,
-    columns: list[tuple[str, pa.DataType]],
+    columns: list[tuple[str, Kind]],
     partition_by: tuple[str, ...] = (),
     version: int = 1,
     append_only: bool = False,
 ) -> Table:
-    schema = pa.schema([pa.field(n, t) for n, t in [*columns, *WHEN]])
-    return Table(name, tuple(key.split()), schema, partition_by, version, append_only=append_only)
-
-
-SQL_TYPES = {
-    pa.string(): "varchar",
-    pa.binary(): "blob",
-    pa.bool_(): "boolean",
-    pa.int32(): "integer",
-    pa.int64(): "bigint",
-    pa.float32(): "float",
-    pa.float64(): "double",
-}
-
-
-def sql_type(kind: pa.DataType) -> str:
-    """DuckDB's name of a column's type. (Registering an empty Arrow table instead would import pandas.)"""
-    if pa.types.is_list(kind):
-        return f"{sql_type(kind.value_type)}[]"
-    if pa.types.is_map(kind):
-        return f"map({sql_type(kind.key_type)}, {sql_type(kind.item_type)})"
-    if pa.types.is_struct(kind):
-        return "struct(" + ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in kind) + ")"
-    return "timestamptz" if pa.types.is_timestamp(kind) else SQL_TYPES[kind]
+    return Table(name, tuple(key.split()), (*columns, *WHEN), partition_by, version, append_only=append_only)
 
 
 def as_json(value: Any) -> str:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from kimi_pipeline.tables.declare import table
+from kimi_pipeline.tables.declare import FLOAT64, INT64, TEXT, table
 
 ESTIMATES = table(
     "estimates",
     "profile kind problem_id",
     [
-        ("profile", pa.string()),
-        ("kind", pa.string()),
-        ("problem_id", pa.string()),
-        ("base", pa.string()),
-        ("checkpoint", pa.string()),
-        ("template", pa.string()),
-        ("first_sample", pa.int64()),
-        ("cause", pa.string()),
+        ("profile", TEXT),
+        ("kind", TEXT),
+        ("problem_id", TEXT),
+        ("base", TEXT),
+        ("checkpoint", TEXT),
+        ("template", TEXT),
+        ("first_sample", INT64),
+        ("cause", TEXT),
     ],
     partition_by=("profile", "kind"),
 )
@@ -29,18 +27,18 @@ NIGHTS = table(
     "nights",
     "run_id",
     [
-        ("profile", pa.string()),
-        ("checkpoint", pa.string()),
-        ("template", pa.string()),
-        ("started_at", pa.string()),
-        ("until", pa.string()),
-        ("stopped_by", pa.string()),
-        ("stale", pa.int64()),
-        ("sampled", pa.int64()),
-        ("left", pa.int64()),
-        ("tokens", pa.int64()),
-        ("seconds", pa.float64()),
-        ("report", pa.string()),
+        ("profile", TEXT),
+        ("checkpoint", TEXT),
+        ("template", TEXT),
+        ("started_at", TEXT),
+        ("until", TEXT),
+        ("stopped_by", TEXT),
+        ("stale", INT64),
+        ("sampled", INT64),
+        ("left", INT64),
+        ("tokens", INT64),
+        ("seconds", FLOAT64),
+        ("report", TEXT),
     ],
 )
 """One row a re-estimation that sampled or a night that ended: prompts that were stale, those sampled anew and those left,
@@ -50,13 +48,13 @@ VERSION_CHECKS = table(
     "version_checks",
     "prompt_set version",
     [
-        ("prompt_set", pa.string()),
-        ("version", pa.int64()),
-        ("against", pa.int64()),
-        ("verdict", pa.string()),
-        ("reason_code", pa.string()),
-        ("detail", pa.string()),
-        ("figures", pa.string()),
+        ("prompt_set", TEXT),
+        ("version", INT64),
+        ("against", INT64),
+        ("verdict", TEXT),
+        ("reason_code", TEXT),
+        ("detail", TEXT),
+        ("figures", TEXT),
     ],
 )
 """How a night's new version compares with the one that was current (null: there was none): promoted or blocked, and why."""

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from kimi_pipeline.tables.declare import table
+from kimi_pipeline.tables.declare import FLOAT64, INT64, TEXT, table
 
 SAMPLES = table(
     "samples",
     "sample_id",
     [
-        ("sample_id", pa.string()),
-        ("problem_id", pa.string()),
-        ("purpose", pa.string()),
-        ("checkpoint", pa.string()),
-        ("template", pa.string()),
-        ("temperature", pa.float64()),
-        ("max_tokens", pa.int64()),
-        ("sample_index", pa.int64()),
-        ("segment_index", pa.int64()),
-        ("iteration", pa.int64()),
-        ("seed", pa.int64()),
-        ("prompt_tokens", pa.int64()),
-        ("completion_tokens", pa.int64()),
-        ("text", pa.string()),
-        ("finish_reason", pa.string()),
-        ("extracted_answer", pa.string()),
-        ("status", pa.string()),
-        ("status_reason", pa.string()),
-        ("reward", pa.float64()),
-        ("rule_version", pa.string()),
-        ("carrier", pa.string()),
-        ("cost", pa.float64()),
+        ("sample_id", TEXT),
+        ("problem_id", TEXT),
+        ("purpose", TEXT),
+        ("checkpoint", TEXT),
+        ("template", TEXT),
+        ("temperature", FLOAT64),
+        ("max_tokens", INT64),
+        ("sample_index", INT64),
+        ("segment_index", INT64),
+        ("iteration", INT64),
+        ("seed", INT64),
+        ("prompt_tokens", INT64),
+        ("completion_tokens", INT64),
+        ("text", TEXT),
+        ("finish_reason", TEXT),
+        ("extracted_answer", TEXT),
+        ("status", TEXT),
+        ("status_reason", TEXT),
+        ("reward", FLOAT64),
+        ("rule_version", TEXT),
+        ("carrier", TEXT),
+        ("cost", FLOAT64),
     ],
     partition_by=("purpose",),
 )

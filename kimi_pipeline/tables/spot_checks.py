@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from kimi_pipeline.tables.declare import table
+from kimi_pipeline.tables.declare import BOOL, INT64, TEXT, table
 
 SPOT_CHECKS = table(
     "spot_checks",
     "spot_check_id",
     [
-        ("spot_check_id", pa.string()),
-        ("judge", pa.string()),
-        ("judge_version", pa.string()),
-        ("problem_id", pa.string()),
-        ("sample_id", pa.string()),
-        ("answer_kind", pa.string()),
-        ("reference", pa.string()),
-        ("response", pa.string()),
-        ("judged_correct", pa.bool_()),
-        ("made_correct", pa.bool_()),
-        ("seed", pa.int64()),
+        ("spot_check_id", TEXT),
+        ("judge", TEXT),
+        ("judge_version", TEXT),
+        ("problem_id", TEXT),
+        ("sample_id", TEXT),
+        ("answer_kind", TEXT),
+        ("reference", TEXT),
+        ("response", TEXT),
+        ("judged_correct", BOOL),
+        ("made_correct", BOOL),
+        ("seed", INT64),
     ],
 )
 """A judgement drawn for a spot check: what the judge said of a response, and whether the response was made to be correct

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from kimi_pipeline.audit.diff import diff
+from kimi_pipeline.audit.diff import _decisions, diff
 from kimi_pipeline.cli import main
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.ledger import PERSON, REFUSE, Decision, record
+from kimi_pipeline.home import CHECKOUT
+from kimi_pipeline.lake import Lake
+from kimi_pipeline.ledger import KEEP, PERSON, REFUSE, Decision, record
 from kimi_pipeline.reasons import Reason
 from tests.curation.conftest import Curation, able
 
@@ -109,3 +113,33 @@ def test_equal_and_wrong_versions(curation: Callable[..., Curation]) -> None:
         assert told.exit_code == 2
     told = CliRunner().invoke(main, ["diff", "smoke@1", "smoke@1"], env=home)
     assert "hold the same problems" in told.output
+
+
+def test_of_several_refused_rows_the_same_one_speaks_at_both_cuts(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+
+    def refuse(subject: str, reason: Reason, times: int) -> dict[str, Any]:
+        said = Decision("duplicates", "p", REFUSE, reason, subject=subject, evidence={"times": times})
+        record(lake, [said], parameters={}, actor="rule@1", run_id="r")
+        (newest,) = lake.rows("select max(created_at) as cut from ledger")
+        return newest | {"set": "s"}
+
+    refuse("mine:2", Reason.NEAR_DUPLICATE, 1)
+    first = refuse("mine:1", Reason.EXACT_DUPLICATE, 1)
+    second = refuse("mine:1", Reason.EXACT_DUPLICATE, 2)
+    for cuts in ((first, second), (second, first)):
+        with lake.reading() as state:
+            stages, (then, now) = _decisions(state, cuts, ["p", "other"])
+        assert stages == ["duplicates"]
+        assert then == now and then["p"]["duplicates"].reason_code == Reason.NEAR_DUPLICATE
+    kept = Decision("duplicates", "p", KEEP, Reason.UNIQUE, subject="mine:0")
+    record(lake, [kept], parameters={}, actor="rule@1", run_id="r")
+    (third,) = lake.rows("select max(created_at) as cut from ledger")
+    with lake.reading() as state:
+        _, (then, now) = _decisions(state, (second, third | {"set": "s"}), ["p"])
+    assert (then["p"]["duplicates"].verdict, now["p"]["duplicates"].verdict) == (REFUSE, KEEP)
+
+
+def test_no_arrow_is_imported_to_compare() -> None:
+    asks = "import sys, kimi_pipeline.audit.diff; sys.exit('pyarrow' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asks], cwd=CHECKOUT, check=False).returncode == 0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -11,8 +14,8 @@ from click.testing import CliRunner
 from kimi_pipeline import tables
 from kimi_pipeline.audit.cost import cost
 from kimi_pipeline.audit.impact import impact
-from kimi_pipeline.audit.provenance import blame, walk
-from kimi_pipeline.checkpoints import save_checkpoint
+from kimi_pipeline.audit.provenance import blame, find_checkpoint_by, walk
+from kimi_pipeline.checkpoints import register_folder, save_checkpoint
 from kimi_pipeline.cli import main
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.lineage import STAGES
@@ -93,6 +96,19 @@ def test_a_checkpoint_leads_back_and_a_problem_forward(curation: Callable[..., C
     assert impact(context.lake, context.home.checkpoints, rule)["kind"] == "rule"
     with pytest.raises(UserError, match="builtin"):
         impact(context.lake, context.home.checkpoints, "builtn")
+
+
+def test_the_checkpoint_of_a_stage_is_found_where_its_weights_are_gone(tmp_path: Path) -> None:
+    root, folders = tmp_path / "checkpoints", [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+            (folder / name).write_text(folder.name)
+        made = register_folder(root, "base", folder)
+    os.utime(folders[0], (2e9, 2e9))  # copied about since
+    assert find_checkpoint_by(root, "base") == made
+    shutil.rmtree(folders[1])
+    assert find_checkpoint_by(root, "base") == made
 
 
 def found_size(run: Curation) -> int:

@@ -84,3 +84,12 @@ def test_a_run_beyond_its_limit_asks_first(tmp_path: Any, monkeypatch: pytest.Mo
     CliRunner().invoke(main, [*command, "--yes"], env=env)
     CliRunner().invoke(main, [*command[:-1], "limits.ask_above_tokens=100000000"], env=env)
     assert len(started) == 2
+
+
+@pytest.mark.parametrize("command", [["plan"], ["run", "--set", "limits.ask_above_tokens=1"]])
+def test_a_wrong_selection_is_one_line_and_spaces_are_none_of_it(tmp_path: Any, command: list[str]) -> None:
+    env = {"KIMI_HOME": str(tmp_path / "home")}
+    wrong = CliRunner().invoke(main, [*command, "--profile", "smoke", "--select", "corpus, dificulty"], env=env)
+    assert (wrong.exit_code, wrong.output) == (2, "error: unknown stage 'dificulty': did you mean 'difficulty'?\n")
+    spaced = CliRunner().invoke(main, ["plan", "--select", " duplicates, corpus", "--json"], env=env)
+    assert [row["stage"] for row in json.loads(spaced.output)] == ["corpus", "duplicates"]

@@ -48,6 +48,18 @@ def test_what_a_killed_process_left_is_no_checkpoint_and_goes_with_the_next_one(
     assert names(tmp_path) == [made.folder.name]
 
 
+def test_weights_that_are_there_stay_while_they_are_saved_again(tmp_path: Path) -> None:
+    made = save_checkpoint(tmp_path, "sft", write)
+    there = (made.folder / "config.json").stat().st_ino
+    assert save_checkpoint(tmp_path, "sft", write, note="again").digest == made.digest
+    assert (made.folder / "config.json").stat().st_ino == there
+    assert [one.note for one in all_checkpoints(tmp_path)] == ["again"]
+    (made.folder / "config.json").unlink()
+    save_checkpoint(tmp_path, "sft", write)
+    assert (made.folder / "config.json").read_text() == "whole"
+    assert names(tmp_path) == [made.folder.name]
+
+
 def test_a_folder_that_was_not_renamed_is_gone(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no room"), scratch_folder(tmp_path) as scratch:
         (scratch / "a").write_text("half")

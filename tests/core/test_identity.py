@@ -34,6 +34,10 @@ SAME = [
     ("“What’s 7 − 3?”", '"What\'s 7 - 3?"'),
     ("x² + ½", r"x^2 + \frac{1}{2}"),
     ("$5 - 3$", "$5-3$"),
+    ("20℃", "20°C"),
+    ("the angle 𝜋", "the angle π"),
+    ("10⁻³", "10^-^3"),
+    ("x =\u0338 2", "x ≠ 2"),
 ]
 DIFFERENT = [
     ("5²", "52"),
@@ -95,7 +99,12 @@ def test_digits_never_change(text: str, space: str) -> None:
     assert normalise_for_identity(text.replace(" ", space)) == normalise_for_identity(text)
 
 
-@given(st.text(min_size=1) | LATEX)
+TYPOGRAPHY = st.lists(
+    st.sampled_from([*"℃℉𝜋𝝿⁻₋⁺³½①⒈＄＼～≠=<a5", "\u0338", "\u0301", "\u200b", "\u00ad", "\\!", "$", " "])
+)
+
+
+@given(st.text(min_size=1) | LATEX | TYPOGRAPHY.map("".join))
 def test_normalising_twice_changes_nothing(text: str) -> None:
     once = normalise_for_identity(text)
     assert normalise_for_identity(once) == once

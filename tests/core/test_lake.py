@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +28,7 @@ def lake(tmp_path: Path) -> Lake:
 
 def test_a_commit_carries_run_reason_and_schema_version(lake: Lake) -> None:
     lake.append(tables.PROBLEMS, rows(3), run_id="run-1", reason="because")
-    newest = lake.history(tables.PROBLEMS)[0]
+    newest = lake.delta(tables.PROBLEMS).history()[0]
     assert (newest["run_id"], newest["reason"], newest["schema_version"]) == (
         "run-1",
         "because",
@@ -111,6 +114,30 @@ def test_concurrent_appends_lose_nothing(lake: Lake) -> None:
         writer.join(timeout=300)
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     assert lake.read(tables.PROBLEMS).num_rows == 46
+
+
+def test_two_upserts_of_a_new_key_write_it_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Lake._write
+
+    def slowly(*arguments: Any, **options: Any) -> None:
+        time.sleep(0.3)  # time for the other one to look, and to find the key new
+        write(*arguments, **options)
+
+    monkeypatch.setattr(Lake, "_write", slowly)
+    for start in (0, 10):  # where there is no table yet, and where there is one
+        both = [
+            threading.Thread(
+                target=Lake(lake.root).upsert,
+                args=(tables.PROBLEMS, [row | {"answer": answer} for row in rows(3, start=start)]),
+                kwargs={"run_id": answer, "reason": "r"},
+            )
+            for answer in ("one", "other")
+        ]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join(timeout=60)
+    assert lake.read(tables.PROBLEMS).num_rows == 6
 
 
 def test_the_newest_row_of_what_a_subquery_chooses_is_of_its_own_file(tmp_path: Path) -> None:

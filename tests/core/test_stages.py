@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from kimi_pipeline import tables
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.stages import Context, Outcome, Stage, code_version, run_stage
 
 
@@ -34,6 +36,28 @@ def test_equal_inputs_compute_once(make_context: Callable[..., Context]) -> None
     assert calls == ["one", "two", "one", "one"]
 
 
+def test_a_profile_that_ran_in_between_leaves_nothing_unchanged(make_context: Callable[..., Context]) -> None:
+    names = ("corpus", "evaluation_problems", "duplicates", "evaluability", "contamination")
+    kept = (tables.PROBLEMS, tables.EVALUATION_PROBLEMS, tables.DUPLICATES)
+    contexts = [
+        make_context(name, corpora__sources=["builtin"], corpora__problems_per_family=n, corpora__evaluation_problems=n)
+        for name, n in (("laptop", 8), ("smoke", 12))
+    ]
+    held, cached = [], []
+    for context in (*contexts, contexts[0], contexts[0]):
+        cached.append([run_stage(STAGES[name], context, STAGES).cached for name in names])
+        held.append([context.lake.digest(table) for table in kept])
+    assert held[0] != held[1] and held[2] == held[0]
+    assert [any(one) for one in cached] == [False, False, False, True] and all(cached[3])
+
+
+def test_stages_whose_tables_dont_name_the_profile_are_shared() -> None:
+    told_apart = {"profile", "prompt_set", "checkpoint"}
+    for stage in STAGES.values():
+        if stage.tables and not told_apart & set(stage.tables[0].key):
+            assert not stage.by_profile, stage.name
+
+
 def test_another_upstream_version_recomputes(make_context: Callable[..., Context]) -> None:
     calls: list[str] = []
     two = counting("two", calls, ("one",))
@@ -61,13 +85,15 @@ def test_code_version_ignores_comments_and_docstrings(tmp_path, monkeypatch: pyt
             "# a comment\nX = 1\n",
             'def f():\n    """Doc."""\n    return 1\n',
             "def f():\n    return 2\n",
+            'X = 1\n"""What X is."""\n',
+            'X = "a text that counts"\n',
         ]
     ):
         (tmp_path / f"kimi_tmp_{number}.py").write_text(text)
         versions.append(code_version((f"kimi_tmp_{number}",)))
     from kimi_pipeline import stages
 
-    dumps = [stages.ast.dump(stages._without_docstrings(stages._source(f"kimi_tmp_{n}"))) for n in range(4)]
-    assert dumps[0] == dumps[1]
+    dumps = [stages.ast.dump(stages._without_docstrings(stages._source(f"kimi_tmp_{n}"))) for n in range(6)]
+    assert dumps[0] == dumps[1] == dumps[4] != dumps[5]
     assert dumps[2] != dumps[3]
-    assert len(set(versions)) == 4  # the module's name is part of it
+    assert len(set(versions)) == 6  # the module's name is part of it

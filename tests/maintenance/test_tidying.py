@@ -78,6 +78,18 @@ def test_tidying_keeps_content_ledger_rows_and_pinned_versions(lake: Lake, home:
     assert storage(lake, home)["loose"] == 0
 
 
+def test_every_byte_of_a_home_is_counted(lake: Lake, home: Home) -> None:
+    before = storage(lake, home)
+    assert {row["folder"] for row in before["folders"]} >= {"checkpoints", "dagster", "jobs", "reports"}
+    (home.root / "mlflow.db").write_bytes(b"1" * 1000)
+    (home.root / "rl" / "run").mkdir(parents=True)
+    (home.root / "rl" / "run" / "buffer").write_bytes(b"1" * 200)
+    found = storage(lake, home)
+    assert found["total"] == before["total"] + 1200
+    assert {("mlflow.db", 1000), ("rl", 200)} <= {(row["folder"], row["bytes"]) for row in found["folders"]}
+    assert not any(row["folder"] == "lake" for row in found["folders"])
+
+
 def test_what_was_in_use_lately_stays(lake: Lake) -> None:
     before = len(list(Path(lake.path(tables.DIFFICULTY)).glob("*.parquet")))
     tidy(lake, run_id="m", keep_hours=1)
