@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 EXTRA  ?=
 BIN    := $(VENV)/bin
-PROFILE ?= laptop
+PROFILE ?= $(or $(KIMI_PROFILE),laptop)
 WORKERS ?= 2
 
 .PHONY: help install install-dev system run ui test check format bench ablations real acceptance clean

@@ -7,6 +7,8 @@
     work.py         a stage's context           launch.py      a run from the terminal
     nights.py       the night shift             incidents.py   what goes out as a message
     automation.py   what asks for its own work  ui.py          the UI and its daemon
+    maintenance.py  the weekly tidying          reports.py     a version's page, linked from its asset
+    nights_bench.py the process of bench nights
 
 Does not belong here: any method of the report (`kimi_pipeline/`), any engine (`resources/`).
 """

@@ -18,7 +18,7 @@ from kimi_pipeline.curation.people import KEPT_BY_PEOPLE
 from kimi_pipeline.ledger import IN_FORCE, REFUSE
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.stages import Context
-from resources import ComputeResource, LakeResource, ProfileResource
+from resources import ComputeResource, LakeResource, ProfileResource, SandboxResource
 
 EXAMPLES = 5
 EXCERPT = 80  # characters of a response
@@ -171,10 +171,14 @@ def lineage_checks(stages: Iterable[str], defaults: Profile) -> list[dg.AssetChe
 def _check(rule: Rule, defaults: Profile) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=rule.asset, name=rule.name, description=rule.description, blocking=rule.blocking)
     def check(
-        context: dg.AssetCheckExecutionContext, profile: ProfileResource, lake: LakeResource, compute: ComputeResource
+        context: dg.AssetCheckExecutionContext,
+        profile: ProfileResource,
+        lake: LakeResource,
+        compute: ComputeResource,
+        sandbox: SandboxResource,
     ) -> dg.AssetCheckResult:
         with refusals_as_failures():
-            work = stage_context(context, profile, lake, compute, defaults=defaults)
+            work = stage_context(context, profile, lake, compute, sandbox, defaults=defaults)
             offenders = rule.offenders(work)
         return _result(rule, work, offenders)
 

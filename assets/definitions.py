@@ -18,6 +18,7 @@ from assets.jobs import lineage_jobs
 from assets.maintenance import maintenance_job, maintenance_schedule
 from assets.nights import night_assets, night_job, night_schedule
 from assets.partitions import by_prompt_set, prompt_sets
+from kimi_pipeline.errors import UserError
 from kimi_pipeline.stages import Stage
 from resources import ComputeResource, LakeResource, ProfileResource, SandboxResource
 
@@ -39,7 +40,7 @@ def build_defs(
 ) -> dg.Definitions:
     """The definitions, with other resources, stages or set names where a test brings its own.
 
-    Raises UserError where the profile is unknown or wrong.
+    Raises UserError where the profile is unknown or wrong, or names a cron that Dagster does not know.
     """
     resources = default_resources() | dict(resource_overrides or {})
     if lineage is None:
@@ -50,11 +51,16 @@ def build_defs(
     defaults = resources["profile"].load()
     night, maintenance = night_job(), maintenance_job(defaults)
     stages = [stage_asset(stage, lineage, partitions, defaults) for stage in lineage.values()]
+    try:
+        schedules = [night_schedule(night, defaults.nights), maintenance_schedule(maintenance, defaults)]
+    except dg.DagsterInvalidDefinitionError as error:
+        crons = f"nights.cron = {defaults.nights.cron!r}, maintenance.cron = {defaults.maintenance.cron!r}"
+        raise UserError(f"{crons}: {error}") from error
     return dg.Definitions(
         assets=[*stages, *night_assets(lineage, defaults)],
         asset_checks=lineage_checks(lineage, defaults),
         jobs=[*lineage_jobs(lineage.values()), night, maintenance],
-        schedules=[night_schedule(night, defaults.nights), maintenance_schedule(maintenance, defaults)],
+        schedules=schedules,
         sensors=[incident_sensor(defaults, resources["lake"]), automation_sensor(lineage)],
         resources=resources,
         # Assets do no heavy work themselves (jobs do), so a process a step would cost more than the steps.

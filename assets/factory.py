@@ -15,11 +15,11 @@ from assets.shown import definition_metadata, outcome_metadata
 from assets.work import refusals_as_failures, stage_context
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.stages import Stage, code_version, run_stage
-from resources import ComputeResource, LakeResource, ProfileResource
+from resources import ComputeResource, LakeResource, ProfileResource, SandboxResource
+from resources.pools import MODELS, PROGRAMS
 
-MODELS = "gpu"
-POOLS = {"vllm": MODELS, "deepspeed": MODELS, "docker": "sandbox"}
-"""Kinds of work that must not run twice at a time on one machine, and the pool that sees to it."""
+POOLS = {"vllm": MODELS, "deepspeed": MODELS, "docker": PROGRAMS}
+"""Kinds of work, and the pool that they hold a place in."""
 
 
 def stage_asset(
@@ -49,10 +49,14 @@ def stage_asset(
         automation_condition=CONDITION if stage.upstream else None,
     )
     def materialise(
-        context: dg.AssetExecutionContext, profile: ProfileResource, lake: LakeResource, compute: ComputeResource
+        context: dg.AssetExecutionContext,
+        profile: ProfileResource,
+        lake: LakeResource,
+        compute: ComputeResource,
+        sandbox: SandboxResource,
     ) -> dg.MaterializeResult[None]:
         with refusals_as_failures():
-            work = stage_context(context, profile, lake, compute, defaults=defaults)
+            work = stage_context(context, profile, lake, compute, sandbox, defaults=defaults)
             outcome = run_stage(stage, work, upstream)
             return dg.MaterializeResult(
                 metadata=outcome_metadata(stage, work, outcome) | report_link(stage, work, outcome),

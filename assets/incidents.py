@@ -32,7 +32,7 @@ SENSOR = "incidents"
 LOOK_SECONDS = 60
 GRACE = timedelta(hours=1)
 """How late a night may be before it counts as missed."""
-LOOKED_AT = 100  # newest finished runs
+LOOKED_AT = 100  # newest finished runs, executions of a check, rows of nights
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def incidents(instance: dg.DagsterInstance, lake: Lake, profile: Profile, at: da
     yield from failed_runs(instance)
     yield from blocked_checks(instance)
     yield from drift_blocks(lake)
-    yield from spent_budget(lake)
+    yield from spent_budget(instance, lake)
     yield from missed_night(instance, profile, at)
 
 
@@ -77,19 +77,25 @@ def _failed_steps(instance: dg.DagsterInstance, run_id: str) -> list[str]:
 
 
 def blocked_checks(instance: dg.DagsterInstance) -> Iterator[Incident]:
-    """Checks whose newest evaluation did not pass; most of them block."""
+    """Checks whose newest evaluation did not pass; most of them block. One that a run has only planned says nothing yet."""
     for rule in RULES:
         key = dg.AssetCheckKey(dg.AssetKey(rule.asset), rule.name)
-        record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).get(key)
-        event = record.event.dagster_event if record is not None and record.event is not None else None
-        evaluation = event.event_specific_data if event is not None else None
-        if isinstance(evaluation, dg.AssetCheckEvaluation) and not evaluation.passed:
+        evaluation = _newest_evaluation(instance, key)
+        if evaluation is not None and not evaluation.passed:
             yield Incident(
                 f"check:{rule.asset}:{rule.name}",
                 f"check {rule.name} of {rule.asset} {'blocks' if rule.blocking else 'warns'}",
                 evaluation.description or rule.description,
                 f"assets/{rule.asset}?view=checks",
             )
+
+
+def _newest_evaluation(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
+    for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=LOOKED_AT):
+        event = record.event.dagster_event if record.event is not None else None
+        if event is not None and isinstance(event.event_specific_data, dg.AssetCheckEvaluation):
+            return event.event_specific_data
+    return None
 
 
 def drift_blocks(lake: Lake) -> Iterator[Incident]:
@@ -113,23 +119,32 @@ def drift_blocks(lake: Lake) -> Iterator[Incident]:
             )
 
 
-def spent_budget(lake: Lake) -> Iterator[Incident]:
-    """The last night ended because its token budget was spent."""
-    rows = lake.rows('select stopped_by, tokens, "left" from nights order by created_at desc limit 1')
-    if rows and rows[0]["stopped_by"] == BUDGET:
-        text = f"{rows[0]['tokens']:,} tokens spent, {rows[0]['left']:,} prompts left (nights.token_budget)"
+def spent_budget(instance: dg.DagsterInstance, lake: Lake) -> Iterator[Incident]:
+    """The last night ended because its token budget was spent. A re-estimation from the terminal, which is no run of Dagster's,
+    has a budget of its own and is no night."""
+    rows = lake.rows(
+        f'select run_id, stopped_by, tokens, "left" from nights order by created_at desc limit {LOOKED_AT}'
+    )
+    night = next((row for row in rows if instance.has_run(row["run_id"])), None)
+    if night is not None and night["stopped_by"] == BUDGET:
+        text = f"{night['tokens']:,} tokens spent, {night['left']:,} prompts left (nights.token_budget)"
         yield Incident("budget", "the night's token budget was spent", text, "assets/nightly_estimates")
 
 
 def missed_night(instance: dg.DagsterInstance, profile: Profile, at: datetime) -> Iterator[Incident]:
-    """The schedule is on, and the newest night that was due has not begun."""
-    states = instance.all_instigator_state()
-    if not any(state.instigator_name == SCHEDULE and state.is_running for state in states):
-        return
+    """The schedule is on, and the newest night that was due since it was switched on has not begun."""
     due = last_due(profile.nights, at - GRACE).astimezone(UTC)
+    states = [state for state in instance.all_instigator_state() if state.instigator_name == SCHEDULE]
+    if not any(state.is_running and _switched_on(state) <= due for state in states):
+        return
     begun = newest_night(instance)
     if begun is None or begun < due:
         yield Incident("missed", "a night was missed", f"due at {due:%Y-%m-%d %H:%M} UTC, not begun", f"jobs/{JOB}")
+
+
+def _switched_on(schedule: Any) -> datetime:
+    """When a schedule was started. (Dagster exports no name for its state.)"""
+    return datetime.fromtimestamp(getattr(schedule.instigator_data, "start_timestamp", None) or 0, UTC)
 
 
 def tell(told: dict[str, Any], found: list[Incident], profile: Profile) -> tuple[dict[str, Any], list[str]]:

@@ -10,11 +10,10 @@ Dagster is imported inside functions: worker processes of a stage import this mo
 from __future__ import annotations
 
 import argparse
-import difflib
 import signal
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -60,13 +59,13 @@ def heed_signals() -> None:
 
 
 def launch(
-    select: Sequence[str] = (),
+    select: str = "",
     prompt_set: str | None = None,
     *,
     verbose: bool = False,
     lineage: Mapping[str, Stage] | None = None,
 ) -> int:
-    """Materialise the selected stages (none: all) with everything upstream of them; returns the exit code.
+    """Materialise the selected stages (`tags, difficulty`; empty: all) with everything upstream; returns the exit code.
 
     Settings come from `KIMI_PROFILE` and `KIMI_SET`. Raises UserError for an unknown stage or set, and where another
     run is active on this home.
@@ -74,10 +73,12 @@ def launch(
     import dagster as dg
 
     from assets.definitions import build_defs
-    from assets.factory import MODELS, pool
+    from assets.factory import pool
     from assets.partitions import prompt_sets
+    from kimi_pipeline.audit.plan import known, selected
     from resources import ComputeResource, LakeResource, ProfileResource
     from resources.instance import open_instance
+    from resources.pools import MODELS
     from resources.runs import FROM_TERMINAL, clear_dead_runs, only_run
     from resources.warm import WarmProcess, compute_with, is_worth_it
 
@@ -85,12 +86,12 @@ def launch(
         from kimi_pipeline.lineage import STAGES
 
         lineage = STAGES
-    chosen = with_upstream(_known(select or lineage.keys(), lineage.keys(), "stage"), lineage)
+    chosen = selected(select, lineage)
     home = LakeResource().home()
     profile = ProfileResource.from_env().load()
     prompt_set = prompt_set or profile.curation.prompt_set
     sets = prompt_sets(home)
-    _known([prompt_set], sets, "prompt set")
+    known([prompt_set], sets, "prompt set")
     model_stages = sum(pool(lineage[name], profile) == MODELS for name in chosen)
     with ExitStack() as stack:
         stack.enter_context(only_run(home))
@@ -112,18 +113,6 @@ def launch(
             raise_on_error=False,
         )
         return exit_code(result)
-
-
-def with_upstream(names: Iterable[str], lineage: Mapping[str, Stage]) -> list[str]:
-    """The stages and all that they read, directly or not, in the lineage's order."""
-    wanted: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name not in wanted:
-            wanted.add(name)
-            waiting += lineage[name].upstream
-    return [name for name in lineage if name in wanted]
 
 
 def exit_code(result: dg.ExecuteInProcessResult) -> int:
@@ -169,24 +158,13 @@ def _stopped() -> int:
     return STOPPED
 
 
-def _known(names: Iterable[str], known: Iterable[str], what: str) -> list[str]:
-    known, names = list(known), list(names)
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}"
-            raise UserError(f"unknown {what} {name!r}: {hint}")
-    return names
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m assets.launch", description="Materialise stages of the lineage")
     parser.add_argument("--set", metavar="NAME", help="prompt set (default: the one that the profile names)")
     parser.add_argument(
         "--select",
         metavar="STAGES",
-        type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
-        default=[],
+        default="",
         help="stages, comma-separated; all that they read comes with them (default: every stage)",
     )
     parser.add_argument("--verbose", action="store_true", help="show Dagster's own log as well")

@@ -5,6 +5,7 @@ Belongs here: when a night starts and when it does not, and what the UI shows of
 (No future annotations here: Dagster reads those of the asset functions as types.)
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,8 +17,9 @@ from assets.work import refusals_as_failures, stage_context
 from kimi_pipeline.clock import now
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.profiles.sections import Nights
-from kimi_pipeline.stages import Stage
-from resources import ComputeResource, LakeResource, ProfileResource
+from kimi_pipeline.stages import Context, Stage, latest_outcome
+from resources import ComputeResource, LakeResource, ProfileResource, SandboxResource
+from resources.pools import MODELS
 from resources.runs import UNFINISHED
 from resources.yielding import yielding
 
@@ -43,25 +45,29 @@ def night_assets(lineage: Mapping[str, Stage], defaults: Profile) -> list[dg.Ass
         description="Ask the newest checkpoint again about prompts whose difficulty or guesses are stale",
         deps=[name for name in ("difficulty", "guessability") if name in lineage],
         kinds={"vllm", "deltalake"},
-        pool="gpu",
+        pool=MODELS,
         op_tags=PRIORITY,
         config_schema={"due": dg.Field(str, default_value="", description="When the night was due, ISO; empty: now")},
         **common,
     )
     def nightly_estimates(
-        context: dg.AssetExecutionContext, profile: ProfileResource, lake: LakeResource, compute: ComputeResource
+        context: dg.AssetExecutionContext,
+        profile: ProfileResource,
+        lake: LakeResource,
+        compute: ComputeResource,
+        sandbox: SandboxResource,
     ) -> dg.MaterializeResult[None]:
         from kimi_pipeline.nights.hours import deadline
         from kimi_pipeline.nights.shift import ask_again
         from kimi_pipeline.nights.target import choose_target
 
         with refusals_as_failures():
-            work = stage_context(context, profile, lake, compute, defaults=defaults)
+            work = stage_context(context, profile, lake, compute, sandbox, defaults=defaults)
             begun, nights = now(), work.profile.nights
             given = context.op_execution_context.op_config["due"]
             due = datetime.fromisoformat(given) if given else begun
             until = deadline(begun, due, nights.until, nights.timezone)
-            with yielding(context.instance, "gpu", context.run.run_id, work.home.jobs) as stop_file:
+            with yielding(context.instance, MODELS, context.run.run_id, work.home.jobs) as stop_file:
                 found = ask_again(work, choose_target(work), started=begun, until=until, stop_file=stop_file)
         for name, made in (("difficulty", found), ("guessability", found["guesses"])):
             if name in lineage and made["sampled"]:
@@ -76,23 +82,20 @@ def night_assets(lineage: Mapping[str, Stage], defaults: Profile) -> list[dg.Ass
         **common,
     )
     def nightly_versions(
-        context: dg.AssetExecutionContext, profile: ProfileResource, lake: LakeResource, compute: ComputeResource
+        context: dg.AssetExecutionContext,
+        profile: ProfileResource,
+        lake: LakeResource,
+        compute: ComputeResource,
+        sandbox: SandboxResource,
     ) -> dg.MaterializeResult[None]:
-        from kimi_pipeline.nights.shift import cut_again
+        from kimi_pipeline.nights.shift import UNCHANGED, cut_again
 
         with refusals_as_failures():
-            work = stage_context(context, profile, lake, compute, defaults=defaults)
+            work = stage_context(context, profile, lake, compute, sandbox, defaults=defaults)
             rows = cut_again(work, lineage)
         for row in rows:
-            if "error" not in row and row["version"] is not None:
-                context.log_event(
-                    dg.AssetMaterialization(
-                        "rl_prompt_set",
-                        partition=row["set"],
-                        description=f"night: {row['verdict']}",
-                        metadata={"version": row["version"], "detail": row["detail"]},
-                    )
-                )
+            if "error" not in row and row["verdict"] != UNCHANGED:
+                context.log_event(_cut_again(work, lineage["rl_prompt_set"], row))
         failed = [f"{row['set']}: {row['error']}" for row in rows if "error" in row]
         if failed:
             raise dg.Failure("; ".join(failed), allow_retries=False)
@@ -112,6 +115,18 @@ def _asked_again(instance: dg.DagsterInstance, asset: str, made: Mapping[str, An
         description=f"night: {made['sampled']} prompts asked again, {made['left']} left",
         metadata={"asked_again": made["sampled"], "left": made["left"]},
         tags={DATA_VERSION: known[DATA_VERSION]} if DATA_VERSION in known else None,
+    )
+
+
+def _cut_again(work: Context, stage: Stage, row: Mapping[str, Any]) -> dg.AssetMaterialization:
+    """The set's asset shows the version that a night has cut, under the data version that its stage gave it."""
+    cut = latest_outcome(stage, dataclasses.replace(work, prompt_set=row["set"]))
+    return dg.AssetMaterialization(
+        "rl_prompt_set",
+        partition=row["set"],
+        description=f"night: {row['verdict']}",
+        metadata={"version": row["version"], "detail": row["detail"]},
+        tags={DATA_VERSION: cut.data_version} if cut is not None else None,
     )
 
 

@@ -15,7 +15,7 @@ from assets.run_config import given_changes
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.stages import Context
-from resources import ComputeResource, LakeResource, ProfileResource
+from resources import ComputeResource, LakeResource, ProfileResource, SandboxResource
 from resources.compute import AnyContext
 
 REFUSED = "refused input"  # metadata key of a failure that is the input's fault, not the code's
@@ -26,11 +26,12 @@ def stage_context(
     profile: ProfileResource,
     lake: LakeResource,
     compute: ComputeResource,
+    sandbox: SandboxResource,
     *,
     defaults: Profile,
 ) -> Context:
     """The context of a stage in this run. The set is the run's partition, or the one that the profile names."""
-    settings = profile.load(given_changes(context.run.run_config, defaults))
+    settings = sandbox.applied(profile.load(given_changes(context.run.run_config, defaults)))
     home = lake.home()
     return Context(
         home=home,

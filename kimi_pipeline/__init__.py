@@ -19,7 +19,7 @@ The map, from the door down; a module imports only from what stands below it:
     rewards        the Reward contract; rules for mathematics, suites for programs
     stages         a step of the lineage, and the memo that makes a finished one free
     ledger, lake (commits, clock, row_digests, snapshots, database), tables, problems, profiles, jobs, shards, digests,
-    folders, files, home: what all use
+    folders, files, locks, home: what all use
 
 Dagster is nowhere below this line: `assets/` and `resources/` stand above, `sandbox/` beside it.
 """

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from kimi_pipeline.corpora.families.registry import CONSTRUCTED
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.profiles import Profile
@@ -32,7 +33,7 @@ class Finding:
 
 
 def examine(profile: Profile, home: Home) -> list[Finding]:
-    """All findings; the profile can run where none of them is False."""
+    """All findings; the whole of the profile's lineage can run where none of them is False."""
     return [
         _platform(),
         _python(),
@@ -107,9 +108,17 @@ def _browser() -> Finding:
 
 
 def _sandbox(profile: Profile) -> list[Finding]:
-    """No stage of the lineage needs the sandbox so far: without it, all that is missing is a place for programs."""
+    """A profile with coding problems needs a place for programs: without one, they are all refused. Whether a corpus brings
+    submissions of its own is not known here."""
     from sandbox.doctor import examine as examine_sandbox
 
     backends = BACKENDS if profile.sandbox.backend == "auto" else (profile.sandbox.backend,)
     found = examine_sandbox(backends, **settings(profile.sandbox))
-    return [Finding(f.what, f.ok or None, f.detail, f.fix) for f in found]
+    needed = _has_code(profile)
+    return [Finding(f.what, f.ok if needed else f.ok or None, f.detail, f.fix) for f in found]
+
+
+def _has_code(profile: Profile) -> bool:
+    """Whether the profile's own settings name problems that programs answer."""
+    named = profile.testcases.problems or profile.testcases.folders or "coding" in profile.corpora.sources
+    return bool(named) or bool(set(CONSTRUCTED) & set(profile.corpora.families))

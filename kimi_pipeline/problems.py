@@ -2,7 +2,7 @@
 
 Belongs here: the row types `Problem`, `Image`, `Submission`, the content hash that is a problem's id, the split by hash.
 Does not belong here: the form in which two texts are equal (`identity.py`), reading problems from sources (`corpora/`),
-verdicts on them (`curation/`), their tables (`tables.py`).
+verdicts on them (`curation/`), their tables (`tables/`).
 """
 
 from __future__ import annotations

@@ -90,8 +90,3 @@ class LocalShards:
                 waiting |= {pool.submit(function, shard) for shard in islice(shards, self.workers + 1 - len(waiting))}
                 for future in done:
                     yield future.result()
-
-
-def split_rows(rows: pa.Table, shard_rows: int) -> list[pa.Table]:
-    """Consecutive shards of at most `shard_rows` rows."""
-    return [rows.slice(start, shard_rows) for start in range(0, rows.num_rows, shard_rows)]

@@ -6,21 +6,20 @@ themselves (`kimi_pipeline/profiles/`), or which of them the Launchpad offers as
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from kimi_pipeline.errors import UserError
 from kimi_pipeline.profiles import Profile, load_profile
+from kimi_pipeline.profiles.profile import parse_changes
 
 
 class ProfileResource(dg.ConfigurableResource):
     """A profile by name, with the deployment's changes; `load` gives it checked."""
 
-    name: str = Field(default="laptop", description="Profile: smoke, laptop, smol, gpu or cluster")
+    name: str = Field(default="laptop", description="Profile: smoke, laptop, code, smol, real, gpu or cluster")
     overrides: str = Field(default="{}", description='Changed fields as a JSON object, e.g. {"rl.iterations": 40}')
 
     @classmethod
@@ -30,9 +29,5 @@ class ProfileResource(dg.ConfigurableResource):
 
     def load(self, changes: dict[str, Any] | None = None) -> Profile:
         """The profile with the deployment's changes and then the run's. Raises UserError, naming the field."""
-        try:
-            overrides = json.loads(self.overrides)
-        except json.JSONDecodeError as error:
-            raise UserError(f'KIMI_SET is not JSON ({error}): write it as {{"section.field": value}}') from None
-        profile = load_profile(self.name, overrides)
+        profile = load_profile(self.name, parse_changes(self.overrides))
         return profile.with_changes(changes) if changes else profile

@@ -26,7 +26,7 @@ BATCH = 200  # runs looked at at a time
 def prune(
     instance: dg.DagsterInstance, home: Home, *, at: datetime, keep_days: int, only_look: bool = False
 ) -> dict[str, Any]:
-    """Delete the runs that ended before `keep_days` ago: `{"runs", "pruned", "before", "after"}`, bytes of the store.
+    """Delete ended runs that were started before `keep_days` ago: `{"runs", "pruned", "before", "after"}`, bytes of the store.
 
     A run stays whatever its age where it holds the newest materialisation of an asset or of one of its partitions: the UI
     shows it, and automation compares data versions with it. The ledger and the lake know more than these events do.

@@ -6,14 +6,12 @@ Belongs here: the lock, and clearing what dead runs left in the instance. Does n
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator
 
 import dagster as dg
 
-from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
+from kimi_pipeline.locks import only_one
 
 FROM_TERMINAL = {"kimi/started_from": "terminal"}
 """Tag of the runs that hold the lock while they live: without the lock, such a run is dead."""
@@ -29,18 +27,8 @@ UNFINISHED = [
 @contextlib.contextmanager
 def only_run(home: Home) -> Iterator[None]:
     """Hold the home's lock. Raises UserError where another process has it. The kernel frees it when we die."""
-    with (home.prepare().root / "run.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise UserError(
-                f"a run is already active on {home.root} (process {holder}): wait for it or stop it"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    refusal = f"a run is already active on {home.root} (process {{holder}}): wait for it or stop it"
+    with only_one(home.prepare().root / "run.lock", refusal):
         yield
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 import sandbox
-from kimi_pipeline.corpora.families import items
+from kimi_pipeline.corpora.evaluation_sets import EVALUATION_PROBLEMS
+from kimi_pipeline.corpora.families import items, registry
 from kimi_pipeline.corpora.families.base import Family
+from kimi_pipeline.corpora.ingest import CORPUS
 from kimi_pipeline.home import CHECKOUT
 from kimi_pipeline.rewards import own_judges
 from kimi_pipeline.rewards.contract import Reference, Response, Status
@@ -54,6 +56,16 @@ def test_a_family_keeps_what_is_promised_of_every_family() -> None:
     one = items(0, family, 1, False, 0.2)[0]
     assert int(one.answer) == sum(int(digit) for digit in one.start)
     assert family.solution(one, Random(0)).endswith(f"\\boxed{{{one.answer}}}")
+    names: dict[str, Any] = {"__file__": registry.__file__, "DIGIT_SUM": family}
+    exec(Path(registry.__file__).read_text().replace("= (REGISTER,", "= (DIGIT_SUM, REGISTER,"), names)
+    assert names["DEFAULT_WEIGHTS"]["digit_sum"] == names["WEIGHTS"]["register"]
+    assert names["to_evaluate"](names["chosen"](["digit_sum"]).values()) == (family,)
+
+
+def test_a_changed_family_recomputes_what_is_drawn_from_families() -> None:
+    known = {f"kimi_pipeline.corpora.families.{name}" for name in ("queue", "steps", "planted", "registry")}
+    for stage in (CORPUS, EVALUATION_PROBLEMS):
+        assert known < set(stage.code)
 
 
 def test_a_reward_judges_the_problems_of_its_kind(

@@ -56,8 +56,8 @@ def page(found: Sequence[Judged], date: str) -> str:
     lines = [
         "# Acceptance",
         "",
-        "Written by `make acceptance` (`TIER=full`: all of it; `ONLY=NAME`: one check). Each line is one promise with its bound,",
-        "the figure that its command gave, and the verdict.",
+        "Written by `make acceptance` (`TIER=full`: all of it; `ONLY=NAME` shows one check and leaves this page). Each line is",
+        "one promise with its bound, the figure that its command gave, and the verdict.",
         "",
         f"{date}, {_machine()}: "
         + ", ".join(f"{number} {verdict}" for verdict, number in count.items() if number)

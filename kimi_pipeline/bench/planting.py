@@ -1,6 +1,6 @@
 """Planted problems: word problems and formulas with drawn numbers, their rewordings, and copies with other numbers.
 
-Belongs here: texts whose truth is known by construction. Does not belong here: rules, measurements (`near_duplicates.py`,
+Belongs here: texts whose truth is known by construction. Does not belong here: measurements (`planted_curation.py`,
 `curation.py`).
 """
 

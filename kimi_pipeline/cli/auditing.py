@@ -120,7 +120,7 @@ def sets(as_json: bool) -> None:
 @main.command()
 @as_json
 def results(as_json: bool) -> None:
-    """pass@1 and tokens of every evaluated checkpoint on the held-out split."""
+    """pass@1 and tokens on the held-out split, of each stage the newest checkpoint evaluated."""
     from kimi_pipeline.audit.results import results as read
 
     rows = read(open_lake())

@@ -92,7 +92,9 @@ def withdraw(source: str | None, problem: str | None, erase: bool, reason: str, 
         click.echo(f"{kind} {found['name']} is withdrawn{again}: {found['problems']} problems leave at the next run")
         if erase:
             click.echo(f"erased {found['erased']} problems: {sum(found['files'].values())} files rewritten")
-            click.echo("not reached: the source's own file, Dagster's event store, checkpoints that trained on it")
+            click.echo(
+                "not reached: the source's own file, exports of yours, Dagster's event store, checkpoints that trained on it"
+            )
 
     emit(found, as_json, tell)
 

@@ -44,18 +44,22 @@ def storage(as_json: bool) -> None:
 
 
 @main.command()
+@click.option("--profile", help="The profile whose maintenance.keep_hours holds")
 @click.option(
-    "--keep-hours", type=click.IntRange(0), default=168, show_default=True, help="Leave what was in use so recently"
+    "--keep-hours", type=click.IntRange(0), help="Leave what was in use so recently (default: maintenance.keep_hours)"
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go; change nothing")
 @as_json
-def maintain(keep_hours: int, dry_run: bool, as_json: bool) -> None:
+def maintain(profile: str | None, keep_hours: int | None, dry_run: bool, as_json: bool) -> None:
     """Merge small files and remove those that no version in use names; versions of manifests stay whole.
 
     The job `maintenance` in the UI does the same and prunes Dagster's runs as well."""
     from kimi_pipeline.maintenance.tidying import tidy
+    from kimi_pipeline.profiles import load_profile
     from kimi_pipeline.stages import new_run_id
 
+    if keep_hours is None:
+        keep_hours = load_profile(profile).maintenance.keep_hours
     rows = tidy(open_lake(), run_id=new_run_id(), keep_hours=keep_hours, only_look=dry_run)
     emit(rows, as_json, lambda: show(_readable(rows, "freed")) if rows else click.echo("nothing to do"))
 

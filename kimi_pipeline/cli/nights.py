@@ -5,11 +5,12 @@ Belongs here: arguments and tables. Does not belong here: the work (`nights/`), 
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
-from kimi_pipeline.cli.door import as_json, emit, main, open_lake, reading_context, show
+from kimi_pipeline.cli.door import NO, as_json, emit, main, open_lake, reading_context, show
 from kimi_pipeline.cli.running import lineage_options, settings_of
 
 
@@ -21,7 +22,6 @@ from kimi_pipeline.cli.running import lineage_options, settings_of
 @click.option("--plan", "only_plan", is_flag=True, help="Say what is stale and what it would take; do nothing")
 @as_json
 def reestimate(
-    select: str,
     checkpoint: str | None,
     budget: int | None,
     until: str | None,
@@ -30,11 +30,13 @@ def reestimate(
     **meant: Any,
 ) -> None:
     """Ask stale prompts again (new checkpoint or template, near a threshold, sampled long ago), the most
-    decision-changing first, within a token budget and a deadline. No version is cut: the next run does that."""
+    decision-changing first, within a token budget and a deadline. No version is cut: the next run does that. Refused while
+    a night is going on. Exit code 1: a job died; what it had drawn stays, and the same command goes on."""
     from kimi_pipeline.clock import now
     from kimi_pipeline.inference.budget import Bounds
     from kimi_pipeline.nights import reestimation
     from kimi_pipeline.nights.hours import deadline
+    from kimi_pipeline.nights.shift import only_night
     from kimi_pipeline.nights.target import choose_target
 
     settings, _ = settings_of(**meant)
@@ -43,16 +45,22 @@ def reestimate(
     context = reading_context(settings)
     started, nights = now(), settings.nights
     bounds = Bounds(budget or nights.token_budget, deadline(started, started, nights.until, nights.timezone))
-    stale = reestimation.look(context, choose_target(context, checkpoint), started)
+    target = choose_target(context, checkpoint)
     if only_plan:
-        found = reestimation.plan(context, stale, bounds)
+        found = reestimation.plan(context, reestimation.look(context, target, started), bounds)
         emit(found, as_json, lambda: _show_plan(found))
         return
-    found = reestimation.reestimate(context, stale, bounds)
-    if found["samples"] or found["sampled"]:
-        reestimation.keep(
-            context.lake, settings.name, found, started=started, until=bounds.until, run_id=context.run_id
-        )
+    with only_night(context.home):
+        stale = reestimation.look(context, target, started)
+        try:
+            found = reestimation.reestimate(context, stale, bounds)
+        except RuntimeError as error:  # the job's process died; what it had committed stays
+            click.echo(f"failed: {error}", err=True)
+            sys.exit(NO)
+        if found["samples"] or found["sampled"]:
+            reestimation.keep(
+                context.lake, settings.name, found, started=started, until=bounds.until, run_id=context.run_id
+            )
     emit(found, as_json, lambda: _show_done(found))
 
 

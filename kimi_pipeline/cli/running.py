@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from kimi_pipeline.profiles import Profile
 
 
+SET_OPTION = click.option(
+    "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a setting: --set rl.iterations=40"
+)
 LINEAGE_OPTIONS = (
-    click.option("--profile", help="smoke, laptop (default), code, smol, gpu or cluster"),
-    click.option(
-        "--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a setting: --set rl.iterations=40"
-    ),
+    click.option("--profile", help="smoke, laptop (default), code, smol, real, gpu or cluster"),
+    SET_OPTION,
     click.option(
         "--source",
         "sources",
@@ -50,9 +52,11 @@ LINEAGE_OPTIONS = (
     click.option("--endpoint-model", help="The model's name at that endpoint"),
     click.option("--limit", type=click.IntRange(1), help="Read at most this many rows"),
     click.option("--prompt-set", help="Recipe of the prompt set (default: the profile's)"),
-    click.option("--select", default="", help="Stop after these assets, comma-separated (with all that they need)"),
 )
-"""What says which lineage is meant: `run` and `plan` take the same."""
+"""What says which lineage is meant: `run`, `plan` and `reestimate` take the same."""
+SELECT_OPTION = click.option(
+    "--select", default="", help="Stop after these assets, comma-separated (with all that they need)"
+)
 
 
 def lineage_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -77,10 +81,9 @@ def settings_of(
     Raises UserError for a wrong name or value, before anything starts.
     """
     from kimi_pipeline.corpora.sources import GENERATED, absolute
-    from kimi_pipeline.profiles.profile import load_profile, parse_override
+    from kimi_pipeline.profiles.profile import environment_changes, load_profile, parse_override
 
-    changes = json.loads(os.environ.get("KIMI_SET") or "{}")
-    changes |= dict(parse_override(text) for text in overrides)
+    changes = environment_changes() | dict(parse_override(text) for text in overrides)
     if sources:
         changes["corpora.sources"] = [absolute(source) for source in sources]
         if not set(sources) & set(GENERATED):  # a corpus of one's own: suites of built-in problems would be for nothing
@@ -107,6 +110,7 @@ def settings_of(
 
 @main.command()
 @lineage_options
+@SELECT_OPTION
 @click.option("--verbose", is_flag=True, help="Show Dagster's own log as well")
 @click.option("--yes", is_flag=True, help="Go on beyond limits.ask_above_tokens and limits.ask_above_money")
 def run(select: str, verbose: bool, yes: bool, **meant: Any) -> None:
@@ -142,6 +146,7 @@ def _ask(settings: Profile, select: str) -> None:
 
 @main.command()
 @lineage_options
+@SELECT_OPTION
 @as_json
 def plan(select: str, as_json: bool, **meant: Any) -> None:
     """What `run` with the same options would compute and why, with samples, tokens, time and price; does nothing."""
@@ -191,12 +196,14 @@ def _summary(prompt_set: str, home: Home) -> None:
 
 @main.command()
 @click.option("--profile", help="The profile whose settings the UI's runs start from")
+@SET_OPTION
 @click.option("--port", type=int, default=3000, show_default=True)
-def ui(profile: str | None, port: int) -> None:
-    """The Dagster UI on loopback, with its daemon (schedules, sensors, queued runs)."""
-    from kimi_pipeline.profiles import load_profile
+def ui(profile: str | None, overrides: tuple[str, ...], port: int) -> None:
+    """The Dagster UI on loopback, with its daemon (schedules, sensors, queued runs); nights, maintenance and notifications
+    go by the settings that it was started with."""
+    from kimi_pipeline.profiles.profile import environment_changes, load_profile, parse_override
 
-    changes = json.loads(os.environ.get("KIMI_SET") or "{}")
+    changes = environment_changes() | dict(parse_override(text) for text in overrides)
     settings = load_profile(profile, changes)
     sys.exit(_dagster("assets.ui", ["--port", str(port)], settings.name, changes, Home.from_env().prepare()))
 
@@ -232,8 +239,8 @@ def settings(profile: str | None, as_json: bool) -> None:
     rows = []
     for line in describe_settings():
         field, _, meaning = line.partition(" (")
-        section, leaf = field.split(".")
-        rows.append({"field": field, "value": values[section][leaf], "meaning": meaning.split("): ", 1)[1]})
+        value = reduce(lambda section, name: section[name], field.split("."), values)
+        rows.append({"field": field, "value": value, "meaning": meaning.split("): ", 1)[1]})
     emit(values, as_json, lambda: show(rows, f"profile {values['name']}: {values['description']}"))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from kimi_pipeline.cli.door import as_json, emit, main, open_lake, show
+from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 
 
@@ -46,9 +47,14 @@ def import_(
     from kimi_pipeline.stages import new_run_id
 
     home, curation = Home.from_env().prepare(), load_profile(profile).curation
-    known = [one.digest for one in all_checkpoints(home.checkpoints) if one.digest.startswith(checkpoint)]
+    known = {one.digest: one.stage for one in all_checkpoints(home.checkpoints) if one.digest.startswith(checkpoint)}
+    if len(known) > 1:
+        listed = ", ".join(f"{stage} {digest[:12]}" for digest, stage in known.items())
+        raise UserError(f"--checkpoint {checkpoint!r} is several: {listed}; write more of the digest")
+    if not known:
+        click.echo(f"no checkpoint begins with {checkpoint!r}: taken as a model's name", err=True)
     conditions = Conditions(
-        known[0] if len(known) == 1 else model_checkpoint(checkpoint),
+        next(iter(known), None) or model_checkpoint(checkpoint),
         TEMPLATES[curation.template].id("reasoning"),
         curation.temperature if temperature is None else temperature,
         max_tokens or curation.max_tokens,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kimi_pipeline.digests import digest
-from kimi_pipeline.problems import Submission, problem_id
+from kimi_pipeline.problems import problem_id
 
 ACCEPTED, WEAK, WRONG = "accepted", "weak", "wrong"
 """What is known of a submission: right; right on weak tests alone; wrong. The last two carry their bug's name."""
@@ -36,12 +36,11 @@ class Program:
         return self.label.partition(":")[0]
 
     @classmethod
-    def of(cls, submission: Submission | Mapping[str, Any]) -> Program:
+    def of(cls, submission: Mapping[str, Any]) -> Program:
         """A submission of a corpus: whatever is not `accepted` is a known bug's name."""
-        values = submission if isinstance(submission, Mapping) else submission.__dict__
-        verdict = values["verdict"]
+        verdict = submission["verdict"]
         known = verdict == ACCEPTED or verdict.partition(":")[0] in (WEAK, WRONG)
-        return cls(values["language"], values["program"], verdict if known else f"{WRONG}: {verdict}")
+        return cls(submission["language"], submission["program"], verdict if known else f"{WRONG}: {verdict}")
 
 
 @dataclass(frozen=True, slots=True)

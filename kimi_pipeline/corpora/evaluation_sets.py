@@ -158,4 +158,5 @@ EVALUATION_PROBLEMS = Stage(
     ),
     tables=(tables.EVALUATION_PROBLEMS, tables.QUARANTINE),
     kinds=("python", "deltalake"),
+    by_profile=False,
 )

@@ -20,6 +20,7 @@ from kimi_pipeline.corpora import gym
 from kimi_pipeline.corpora.batches import NormaliseChunk, Normalised, SeenIds
 from kimi_pipeline.corpora.builtin import read_builtin
 from kimi_pipeline.corpora.coding_library import library, read_library
+from kimi_pipeline.corpora.families.registry import MODULES as FAMILY_MODULES
 from kimi_pipeline.corpora.formats import Bounds, Chunk, RawRow, chunks, gathered
 from kimi_pipeline.corpora.mapping import check_fields
 from kimi_pipeline.corpora.sources import FILES, Source, load_sources
@@ -36,29 +37,32 @@ PREVIEW_ROWS, PREVIEW_TEXT = 5, 160
 SAY_SECONDS = 10
 WRITING, READ = "writing", "read"
 
-CODE = tuple(
-    f"kimi_pipeline.{name}"
-    for name in (
-        "corpora.answers",
-        "corpora.batches",
-        "corpora.builtin",
-        "corpora.coding_library",
-        "corpora.coding_problem",
-        "corpora.formats",
-        "corpora.free_form",
-        "corpora.gym",
-        "corpora.mapping",
-        "corpora.normalise",
-        "corpora.options",
-        "corpora.sources",
-        "corpora.streams",
-        "identity",
-        "problems",
-        "rewards.extraction",
-        "rewards.numbers",
-        "rewards.units",
-        "rewards.words",
+CODE = (
+    tuple(
+        f"kimi_pipeline.{name}"
+        for name in (
+            "corpora.answers",
+            "corpora.batches",
+            "corpora.builtin",
+            "corpora.coding_library",
+            "corpora.coding_problem",
+            "corpora.formats",
+            "corpora.free_form",
+            "corpora.gym",
+            "corpora.mapping",
+            "corpora.normalise",
+            "corpora.options",
+            "corpora.sources",
+            "corpora.streams",
+            "identity",
+            "problems",
+            "rewards.extraction",
+            "rewards.numbers",
+            "rewards.units",
+            "rewards.words",
+        )
     )
+    + FAMILY_MODULES
 )
 """What a source's rows depend on besides its bytes."""
 
@@ -292,4 +296,5 @@ CORPUS = Stage(
     code=(*CODE, __name__),
     tables=(tables.PROBLEMS, tables.QUARANTINE, tables.SOURCE_READS),
     kinds=("python", "deltalake"),
+    by_profile=False,
 )

@@ -11,7 +11,7 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -40,7 +40,7 @@ class Profile(Section):
 
     name: str
     description: str
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: int = Field(0, ge=0, lt=2**31, description="What a run draws: another seed is another run on the same data")
     corpora: Corpora = Corpora()
     model: Model = Model()
     inference: Inference = Inference()
@@ -83,16 +83,34 @@ def load_profile(name: str | None = None, overrides: dict[str, Any] | None = Non
     if not path.is_file():
         raise UserError(f"unknown profile {name!r}: choose one of {', '.join(profile_names())}")
     if overrides is None:
-        overrides = json.loads(os.environ.get("KIMI_SET") or "{}")
+        overrides = environment_changes()
     values = tomllib.loads(path.read_text()) | {"name": name}
     return _validated(_overridden(values, overrides), name)
 
 
+def environment_changes() -> dict[str, Any]:
+    """The fields that `$KIMI_SET` changes. Raises UserError as `parse_changes` does."""
+    return parse_changes(os.environ.get("KIMI_SET") or "{}")
+
+
+def parse_changes(text: str) -> dict[str, Any]:
+    """`{"rl.iterations": 40}` as fields and values. Raises UserError for what is no JSON object."""
+    try:
+        changes = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f'KIMI_SET is not JSON ({error}): write it as {{"section.field": value}}') from None
+    if not isinstance(changes, dict):
+        raise UserError('KIMI_SET is no JSON object: write it as {"section.field": value}')
+    return changes
+
+
 def parse_override(text: str) -> tuple[str, Any]:
-    """`rl.iterations=40` as a field and a value (TOML where it parses, else text)."""
+    """`rl.iterations=40` as a field and a value: TOML where it parses, None where it is empty, else text."""
     field, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"--set {text!r}: write it as section.field=value")
+    if not value.strip():
+        return field.strip(), None
     try:
         return field.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -135,4 +153,6 @@ def describe_settings() -> list[str]:
         if isinstance(section, type) and issubclass(section, Section):
             for leaf, inner in section.model_fields.items():
                 lines.append(f"{name}.{leaf} ({inner.get_default()!r}): {inner.description}")
+        elif field.description:
+            lines.append(f"{name} ({field.get_default()!r}): {field.description}")
     return lines

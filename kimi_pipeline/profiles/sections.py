@@ -107,7 +107,7 @@ class Curation(Section):
     keep_unsolved: bool = Field(True, description="Keep problems that no sample solved: they are hard, not refused")
     max_size: int | None = Field(None, ge=1, description="Largest size of a prompt set; empty: all that pass")
     tagger_problems: Count = Field(50_000, description="Labelled problems that the tagger learns from, at most")
-    tag_min_confidence: Share = Field(0.5, description="A less sure tag goes to a person (kimi-pipeline review)")
+    tag_min_confidence: Share = Field(0.5, description="A less sure tag goes to a person (kimi-pipeline review list)")
     model_tags: Literal["off", "unsure", "all"] = Field(
         "off",
         description="Let the profile's model tag: no problem, those with unsure tags, or all without a source's tag",

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from kimi_pipeline.bench.acceptance import Acceptance, Check, Judged, chosen, promises, take
 from kimi_pipeline.bench.acceptance_page import as_rows, page, write
@@ -166,3 +167,21 @@ def test_the_commands_of_the_table_exist() -> None:
             assert name in door.commands, command.run
             door = door.commands[name]
         door.make_context(command.name, [word.replace("{data}", str(CHECKOUT)) for word in words])
+
+
+@pytest.mark.parametrize(
+    ("words", "written"), [(["--look"], 0), (["--only", "planted"], 0), ([], 1), (["--tier", "full"], 1)]
+)
+def test_only_a_whole_tier_writes_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], written: int
+) -> None:
+    pages: list[Any] = []
+    monkeypatch.setattr("kimi_pipeline.bench.acceptance_page.write", lambda found, folder: pages.append(folder))
+    monkeypatch.setattr(Acceptance, "run", lambda *_, **__: None)
+    told = CliRunner().invoke(main, ["acceptance", "--json", *words], env={"KIMI_HOME": str(tmp_path)})
+    assert told.exit_code == 0 and len(pages) == written
+
+
+def test_adaptive_sampling_is_measured_on_what_the_laptop_recorded() -> None:
+    homes = {one.name: one.home for one in promises()}
+    assert homes["adaptive"] == homes["run"] == "laptop"

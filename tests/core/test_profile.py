@@ -36,3 +36,17 @@ def test_wrong_settings_name_field_and_range(name: str, changes: dict, words: li
 
 def test_every_field_is_explained() -> None:
     assert all(not line.endswith("None") and "): " in line for line in describe_settings())
+
+
+@pytest.mark.parametrize("field", ["nights.until", "nights.older_than_days", "rl.segment_tokens"])
+def test_an_empty_value_switches_off(field: str) -> None:
+    section, leaf = field.split(".")
+    profile = load_profile("gpu", dict([parse_override(f"{field}= ")]))
+    assert getattr(getattr(profile, section), leaf) is None
+
+
+@pytest.mark.parametrize("text", ["rl.iterations=40", "[1]"])
+def test_a_wrong_environment_is_one_line(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("KIMI_SET", text)
+    with pytest.raises(UserError, match=r"KIMI_SET is no.*: write it as"):
+        load_profile("laptop")

@@ -35,4 +35,4 @@ def chosen(mark: str | None = None, mode: str | None = None) -> dict[str, Stage]
 
 if __name__ == "__main__":
     heed_signals()
-    sys.exit(launch(["difficulty"], "smoke", lineage=chosen(*sys.argv[1:])))
+    sys.exit(launch("difficulty", "smoke", lineage=chosen(*sys.argv[1:])))

@@ -13,11 +13,13 @@ from assets.jobs import WHOLE
 from assets.launch import exit_code
 from assets.run_config import EVERYDAY, config_class, given_changes
 from assets.shown import MOST_FIGURES, markdown_table
+from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.profiles import load_profile
-from kimi_pipeline.stages import code_version
+from kimi_pipeline.stages import Context, Outcome, code_version
+from resources import SandboxResource
 from tests.dagster.conftest import Materialise
 from tests.dagster.fakes import LINEAGE, breaks, refuses, runs_job, with_compute
 
@@ -106,6 +108,13 @@ def test_a_value_out_of_range_names_the_field(materialise: Materialise, capsys: 
     assert "curation.samples: Input should be greater than or equal to 1, not 0" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("setting", ["nights.cron", "maintenance.cron"])
+def test_a_cron_that_dagster_does_not_know_is_named(home: Home, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    monkeypatch.setenv("KIMI_SET", json.dumps({setting: "1am"}))
+    with pytest.raises(UserError, match=f"{setting} = '1am'"):
+        build_defs(lineage=LINEAGE, sets=["default"])
+
+
 def test_refused_input_fails_with_its_line(materialise: Materialise, capsys: pytest.CaptureFixture[str]) -> None:
     result = materialise(with_compute("corpus", refuses))
     assert not result.success
@@ -177,3 +186,17 @@ def test_given_changes_are_everyday_settings_that_differ_from_what_was_shown() -
 
 def test_a_preview_keeps_to_its_columns() -> None:
     assert markdown_table([{"a": 1, "b": None}, {"a": 0.123456}]) == "| a | b |\n| --- | --- |\n| 1 |  |\n| 0.1235 |  |"
+
+
+def test_what_is_set_on_the_sandbox_resource_reaches_the_stages(home: Home, instance: dg.DagsterInstance) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def looks(context: Context) -> Outcome:
+        seen.append((context.profile.sandbox.backend, context.profile.sandbox.pool_size))
+        return Outcome("1")
+
+    defs = build_defs({"sandbox": SandboxResource(pool_size=7)}, with_compute("corpus", looks), ["smoke"])
+    job = defs.resolve_implicit_global_asset_job_def()
+    key = dg.AssetKey("corpus")
+    assert job.execute_in_process(instance=instance, asset_selection=[key], raise_on_error=False) is not None
+    assert seen == [("auto", 7)]

@@ -83,8 +83,8 @@ def test_difficulty_outside_its_interval_blocks(materialise: Materialise) -> Non
 
 def test_a_table_with_other_columns_blocks(materialise: Materialise) -> None:
     def compute(context: Context) -> Outcome:
-        schema = tables.PROBLEMS.schema.remove(tables.PROBLEMS.schema.get_field_index("answer"))
-        other = dataclasses.replace(tables.PROBLEMS, schema=schema)
+        columns = tuple(column for column in tables.PROBLEMS.columns if column[0] != "answer")
+        other = dataclasses.replace(tables.PROBLEMS, columns=columns)
         context.lake.append(other, [problem(1)], **STAMP)
         return Outcome("c")
 

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -134,11 +135,19 @@ def test_a_blocked_check_and_its_end(materialise: Materialise, instance: dg.Dags
     materialise(with_compute("rl_prompt_set", partial(rl_prompt_set, members=())))
     (found,) = incidents.blocked_checks(instance)
     assert found.key == "check:rl_prompt_set:not_empty" and "no problem passed" in found.body
+    materialise(
+        with_compute("difficulty", breaks), config={"difficulty": {"samples": 2}}
+    )  # plans it, never evaluates it
+    check = dg.AssetCheckKey(dg.AssetKey("rl_prompt_set"), "not_empty")
+    (record,) = instance.event_log_storage.get_latest_asset_check_execution_by_key([check]).values()
+    assert record.status.value == "PLANNED" and keys() == [found.key]
     materialise(config={"difficulty": {"samples": 3}})
     assert keys() == []
 
 
-def test_a_drift_block_lasts_until_it_is_promoted_and_a_budget_until_a_whole_night(home: Home) -> None:
+def test_a_drift_block_lasts_until_it_is_promoted_and_a_budget_until_a_whole_night(
+    home: Home, instance: dg.DagsterInstance
+) -> None:
     from kimi_pipeline.curation.promotion import promote
 
     lake = Lake(home.lake)
@@ -152,9 +161,20 @@ def test_a_drift_block_lasts_until_it_is_promoted_and_a_budget_until_a_whole_nig
     assert found.title == "s@2 is not current: rates_shifted" and "kimi-pipeline promote s@2" in found.body
     promote(lake, "s", 2, actor="person:ada", reason="meant so", run_id="r")
     assert list(incidents.drift_blocks(lake)) == []
-    for stopped_by, titles in (("budget", ["the night's token budget was spent"]), ("", [])):
-        lake.append(tables.NIGHTS, [{"stopped_by": stopped_by, "tokens": 7, "left": 2}], **STAMP)
-        assert [one.title for one in incidents.spent_budget(lake)] == titles
+
+    @dg.job(name=nights.JOB)
+    def night() -> None: ...
+
+    def keeps(stopped_by: str, run_id: str) -> list[str]:
+        row = {"stopped_by": stopped_by, "tokens": 7, "left": 2}
+        lake.append(tables.NIGHTS, [row], run_id=run_id, reason="test")
+        return [one.title for one in incidents.spent_budget(instance, lake)]
+
+    terminal = "0" * 32
+    assert keeps("budget", terminal) == []  # a re-estimation is no night
+    spent = keeps("budget", instance.create_run_for_job(night).run_id)
+    assert spent == keeps("", terminal) == ["the night's token budget was spent"]
+    assert keeps("", instance.create_run_for_job(night).run_id) == []
 
 
 def test_a_night_is_missed_only_where_the_schedule_is_on(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,8 +184,10 @@ def test_a_night_is_missed_only_where_the_schedule_is_on(home: Home, monkeypatch
 
         class On:
             instigator_name, is_running = nights.SCHEDULE, True
+            instigator_data = SimpleNamespace(start_timestamp=at("2026-11-25T00:30").timestamp())
 
         monkeypatch.setattr(instance, "all_instigator_state", lambda: [On()])
+        assert list(incidents.missed_night(instance, profile, at("2026-11-25T01:30"))) == []  # that of the day before
         (found,) = incidents.missed_night(instance, profile, at("2026-11-25T14:00"))
         assert found.body == "due at 2026-11-25 01:00 UTC, not begun"
 

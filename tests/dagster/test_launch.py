@@ -16,7 +16,8 @@ import dagster as dg
 import pytest
 
 from assets import ui
-from assets.launch import launch, main, with_upstream
+from assets.launch import launch, main
+from kimi_pipeline.audit.plan import selected
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import CHECKOUT, Home
 from kimi_pipeline.lake import Lake
@@ -34,12 +35,12 @@ def wait_for(what: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def test_a_selection_brings_what_it_reads() -> None:
-    assert with_upstream(["difficulty"], LINEAGE) == ["corpus", "difficulty"]
-    assert with_upstream(["rl_checkpoint"], LINEAGE) == list(LINEAGE)
+    assert selected(" difficulty,", LINEAGE) == ["corpus", "difficulty"]
+    assert selected("corpus, rl_checkpoint", LINEAGE) == selected("", LINEAGE) == list(LINEAGE)
 
 
 def test_a_run_is_on_the_real_instance_and_quiet(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
-    assert launch(["difficulty"], "smoke", lineage=LINEAGE) == 0
+    assert launch("difficulty", "smoke", lineage=LINEAGE) == 0
     assert capfd.readouterr().err == "corpus: Raw rows become problems\ndifficulty: Pass rates\n"
     with open_instance(home) as instance:
         (run,) = instance.get_runs()
@@ -55,18 +56,18 @@ def test_a_whole_run_has_the_set_as_partition(home: Home) -> None:
 
 
 def test_refused_input_is_exit_code_2_and_one_line(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
-    assert launch(["corpus"], lineage=with_compute("corpus", refuses)) == 2
+    assert launch("corpus", lineage=with_compute("corpus", refuses)) == 2
     assert capfd.readouterr().err.splitlines()[-1].startswith("error: source file words.jsonl")
 
 
 @pytest.mark.parametrize(
     ("select", "prompt_set", "line"),
     [
-        (["difficulti"], None, "unknown stage 'difficulti': did you mean 'difficulty'?"),
-        (["corpus"], "nosuchset", "unknown prompt set 'nosuchset': choose from "),
+        ("difficulti", None, "unknown stage 'difficulti': did you mean 'difficulty'?"),
+        ("corpus", "nosuchset", "unknown prompt set 'nosuchset': choose from "),
     ],
 )
-def test_unknown_names_are_refused(home: Home, select: list[str], prompt_set: str | None, line: str) -> None:
+def test_unknown_names_are_refused(home: Home, select: str, prompt_set: str | None, line: str) -> None:
     with pytest.raises(UserError, match=line.replace("?", "\\?")):
         launch(select, prompt_set, lineage=LINEAGE)
     assert not home.lake.joinpath("stages").exists()
@@ -120,8 +121,8 @@ def test_on_a_full_disk_the_last_line_says_so(
 
 def test_a_second_run_is_refused(home: Home) -> None:
     with only_run(home), pytest.raises(UserError, match=f"already active on .* \\(process {os.getpid()}\\)"):
-        launch(["corpus"], lineage=LINEAGE)
-    assert launch(["corpus"], lineage=LINEAGE) == 0
+        launch("corpus", lineage=LINEAGE)
+    assert launch("corpus", lineage=LINEAGE) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -20,6 +20,7 @@ from kimi_pipeline.profiles import load_profile
 from kimi_pipeline.profiles.sections import Nights
 from resources.instance import open_instance
 from resources.yielding import waiting_for, yielding
+from tests.dagster.conftest import Materialise
 from tests.dagster.fakes import LINEAGE
 
 BERLIN = Nights(cron="0 1 * * *", timezone="Europe/Berlin", until="06:00")
@@ -214,3 +215,18 @@ def test_what_changed_asks_for_its_downstream_work_alone(home: Home, instance: d
 
 def test_settings_of_nights_are_in_the_deployment(home: Home) -> None:
     assert json.loads(load_profile("smoke").model_dump_json())["nights"]["until"] == "06:00"
+
+
+def test_a_set_that_was_cut_carries_its_data_version_and_one_that_was_not_is_left_alone(
+    night: Callable[..., Any], materialise: Materialise, instance: dg.DagsterInstance
+) -> None:
+    materialise()
+    verdict = {"version": 1, "against": None, "reason_code": None, "detail": "", "figures": {}}
+    seen: list[str] = []
+    for kind in (shift.UNCHANGED, shift.PROMOTED):
+        night([{"set": "smoke", "verdict": kind} | verdict])
+        event = instance.get_latest_materialization_event(dg.AssetKey("rl_prompt_set"))
+        assert event is not None and event.asset_materialization is not None
+        assert event.asset_materialization.tags[nights.DATA_VERSION] == "smoke-2"
+        seen.append(event.asset_materialization.description or "")
+    assert seen == ["", "night: promoted"]

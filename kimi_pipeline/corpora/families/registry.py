@@ -1,12 +1,13 @@
 """The registry of built-in families.
 
-Belongs here: which families there are and in which proportion a model is taught them. Does not belong here: the
-families themselves.
+Belongs here: which families there are, in which proportion a model is taught them, and the modules that they are made by.
+Does not belong here: the families themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from kimi_pipeline.corpora.families.base import Family
 from kimi_pipeline.corpora.families.coin import COIN
@@ -24,8 +25,13 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (*HARD, *EASY)}
 """Those with an answer in a box: what a profile has unless it says otherwise."""
 EVERY: dict[str, Family] = FAMILIES | {family.name: family for family in CODE}
 CONSTRUCTED = tuple(family.name for family in CODE)
-WEIGHTS = {"register": 3.0, "recurrence": 3.0, "queue": 3.0, "parity": 0.5, "coin": 0.5, "programs": 3.0}
+HARD_WEIGHT, EASY_WEIGHT = 3.0, 0.5  # a guessable family is learned from a few examples
+WEIGHTS = {name: EASY_WEIGHT if family in EASY else HARD_WEIGHT for name, family in EVERY.items()}
 DEFAULT_WEIGHTS = {name: WEIGHTS[name] for name in FAMILIES}
+MODULES = tuple(
+    sorted(f"kimi_pipeline.corpora.families.{file.stem}" for file in Path(__file__).parent.glob("[!_]*.py"))
+)
+"""All that built-in problems depend on, for the fingerprints of stages."""
 
 
 def chosen(names: Sequence[str]) -> dict[str, Family]:
