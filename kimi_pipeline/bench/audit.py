@@ -186,7 +186,8 @@ def _children() -> float:
 def _run(place: Home, command: Sequence[str]) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "kimi_pipeline.cli", *command, "--json"],
-        env=os.environ | {"KIMI_HOME": str(place.root)},
+        # Empty: the first run keeps its compiled modules, as on a machine that commands are used on.
+        env=os.environ | {"KIMI_HOME": str(place.root), "PYTHONDONTWRITEBYTECODE": ""},
         capture_output=True,
         text=True,
         check=False,
