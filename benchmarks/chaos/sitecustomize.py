@@ -91,9 +91,11 @@ def slow_storage(at: float, seed: int, home: str, told: str) -> None:
     os.replace, os.rename = slowly(os.replace), slowly(os.rename)
 
     def change(lake: Any) -> None:
-        write, arrow = lake.write_deltalake, lake.pa
+        write = lake.write_deltalake
 
         def written(path: str, data: Any, **options: Any) -> None:
+            import pyarrow as arrow
+
             def batches() -> Iterator[Any]:
                 yield from data.to_batches() if isinstance(data, arrow.Table) else data
                 wait(f"commit to {os.path.relpath(path, home)}")

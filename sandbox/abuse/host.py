@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import select
 import socket
 import subprocess
 import tempfile
@@ -56,6 +57,7 @@ WATCHED_SWITCHES = [
 ]
 DAEMON_SECONDS = 8  # longer than the suite waits for what is dying
 BEAT = 0.02
+SETTLING_SECONDS = 5.0
 
 
 class Host:
@@ -112,8 +114,12 @@ class Host:
         }
 
     def saw(self) -> dict[str, Any]:
-        """What has reached the traps since the last time."""
+        """What has reached the traps since the last time. What lies at their doors is taken in first: the threads that do so
+        may have to wait for a busy machine."""
+        until = time.monotonic() + SETTLING_SECONDS
         time.sleep(BEAT)
+        while select.select(self._sockets, [], [], 0)[0] and time.monotonic() < until:
+            time.sleep(BEAT)
         seen = dict(self._counts)
         self._counts.update(dict.fromkeys(self._counts, 0))
         return seen | {"victim_alive": self.victim.poll() is None, "secret": self.secret}

@@ -133,7 +133,7 @@ def test_a_run_draws_only_what_was_not_imported(curation: Callable[..., Curation
     arguments = ["samples", "import", str(path), "--checkpoint", "my-model", "--profile", "smoke", "--json"]
     told = CliRunner().invoke(main, arguments, env={"KIMI_HOME": str(run.context.home.root)})
     assert told.exit_code == 0, told.output
-    assert json.loads(told.output)["imported"] == len(rows) * 10
+    assert json.loads(told.stdout)["imported"] == len(rows) * 10
     figures = run.run("difficulty")["difficulty"].figures
     assert figures["samples_imported"] > 0
     assert figures["samples_imported"] + figures["samples_drawn"] == figures["problems"] * 10
