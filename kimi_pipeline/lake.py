@@ -8,7 +8,6 @@ tables there are (`tables/`) and what their rows mean; how Delta writes (`commit
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -19,7 +18,7 @@ import duckdb
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
-from kimi_pipeline import database
+from kimi_pipeline import database, locks
 from kimi_pipeline.clock import stamp
 from kimi_pipeline.commits import commit_options, layout, room
 from kimi_pipeline.errors import UserError
@@ -100,11 +99,9 @@ class Lake:
 
     @contextlib.contextmanager
     def in_turn(self, what: str) -> Iterator[None]:
-        """One at a time, of all processes that share the lake, for `what` (the name of a table or a set); waits for its turn.
-        The kernel frees that of a killed process."""
+        """One at a time, of all processes that share the lake, for `what` (the name of a table or a set); waits for its turn."""
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / f".{what}.turn").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with locks.in_turn(self.root / f".{what}.turn"):
             yield
 
     def append(

@@ -15,6 +15,14 @@ from kimi_pipeline.errors import UserError
 
 
 @contextlib.contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Hold the lock, after whoever has it; the kernel frees it when we die."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
 def only_one(path: Path, refusal: str) -> Iterator[None]:
     """Hold the lock; the kernel frees it when we die. Raises UserError where another process has it: `refusal`, in which
     `{holder}` stands for that process's id."""
