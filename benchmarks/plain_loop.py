@@ -7,8 +7,10 @@ Responses of similar lengths share a micro-batch, as anybody would have it who w
 It keeps nothing: no checkpoint, no rollouts, no canary, no seed of a request. It imports nothing of the project.
 
 SPEC (JSON): `model` (folder), `prompts` [{"text", "answer"}], `groups`, `samples`, `max_tokens`, `mini_steps`, `tau`,
-`learning_rate`, `iterations`, `window`, `threads`, `seed`. RESULT (JSON): lists with an entry an iteration: `seconds`,
-`rewards` (mean), `tokens` (mean length of a response, with its end token), and by phase `rollout`, `train`, `hand_over`.
+`learning_rate`, `iterations`, `window`, `device` ("cpu" or "cuda"), `dtype` (of vLLM, and of autocast on a GPU),
+`micro_batch_tokens` (padding included), `gpu_memory_share`, `threads`, `seed`. RESULT (JSON): lists with an entry an
+iteration: `seconds`, `rewards` (mean), `tokens` (mean length of a response, with its end token), and by phase `rollout`,
+`train`, `hand_over`.
 """
 
 from __future__ import annotations
@@ -25,14 +27,15 @@ from typing import Any
 SPEC = json.loads(Path(sys.argv[1]).read_text())
 os.environ.update(
     VLLM_ENABLE_V1_MULTIPROCESSING="0",
-    VLLM_CPU_OMP_THREADS_BIND="nobind",
-    VLLM_CPU_KVCACHE_SPACE="1",
     VLLM_LOGGING_LEVEL="ERROR",
     VLLM_NO_USAGE_STATS="1",
     HF_HUB_OFFLINE="1",
     OMP_NUM_THREADS=str(SPEC["threads"]),
     OMP_WAIT_POLICY="passive",
 )
+ON_CPU = SPEC["device"] == "cpu"
+if ON_CPU:
+    os.environ.update(VLLM_CPU_OMP_THREADS_BIND="nobind", VLLM_CPU_KVCACHE_SPACE="1")
 
 import torch  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
@@ -41,7 +44,6 @@ from vllm.sampling_params import RequestOutputKind  # noqa: E402
 
 ANSWER = re.compile(r"\\boxed\{(.*?)\}")
 MAX_GRAD_NORM = 1.0
-MICRO_BATCH = 2048  # tokens, padding included; the fastest of 2048, 4096 and 8192 on long-tailed lengths
 
 Row = tuple[list[int], list[int], float]  # prompt, response, gain
 
@@ -54,20 +56,26 @@ class Loop:
         self.rng = random.Random(spec["seed"])
         self.queue: list[int] = []
         self.tokenizer = AutoTokenizer.from_pretrained(spec["model"])
-        self.model = AutoModelForCausalLM.from_pretrained(spec["model"], dtype=torch.float32)
+        self.model = AutoModelForCausalLM.from_pretrained(spec["model"], dtype=torch.float32).to(spec["device"])
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=spec["learning_rate"], betas=(0.9, 0.95), weight_decay=0.0
         )
         self.llm = LLM(
             spec["model"],
-            dtype="float32",
+            dtype=spec["dtype"],
             max_model_len=spec["window"],
             max_num_seqs=spec["groups"] * spec["samples"],
-            block_size=32,
-            enforce_eager=True,
-            enable_chunked_prefill=False,
-            max_num_batched_tokens=8192,
             seed=spec["seed"],
+            **(
+                {
+                    "block_size": 32,
+                    "enforce_eager": True,
+                    "enable_chunked_prefill": False,
+                    "max_num_batched_tokens": 8192,
+                }
+                if ON_CPU
+                else {"gpu_memory_utilization": spec["gpu_memory_share"]}
+            ),
         )
         self.sampling = SamplingParams(
             n=spec["samples"],
@@ -130,7 +138,7 @@ class Loop:
         for step in range(steps):
             groups = zip(prompts[step::steps], responses[step::steps], gains[step::steps], strict=True)
             rows = [(p, response, gain) for p, own, of in groups for response, gain in zip(own, of, strict=True)]
-            parts.append([self.batch(some) for some in micro_batches(rows)])
+            parts.append([self.batch(some) for some in micro_batches(rows, self.spec["micro_batch_tokens"])])
         with torch.no_grad():
             references = [[self.log_probs(ids, mask) for ids, mask, _ in part] for part in parts]
         for part, reference in zip(parts, references, strict=True):
@@ -151,20 +159,23 @@ class Loop:
             end = len(prompt) + len(response)
             ids[row, :end] = torch.tensor(prompt + response)
             mask[row, len(prompt) - 1 : end - 1] = 1
-        return ids, mask, torch.tensor([gain for _, _, gain in rows])
+        gains = torch.tensor([gain for _, _, gain in rows])
+        device = self.spec["device"]
+        return ids.to(device), mask.to(device), gains.to(device)
 
     def log_probs(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """[rows]: the log-probability of each response, a sum over its tokens."""
-        logits = self.model(ids, use_cache=False).logits[:, :-1]
-        tokens = torch.log_softmax(logits, dim=-1).gather(-1, ids[:, 1:, None]).squeeze(-1)
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.spec["dtype"] == "bfloat16"):
+            logits = self.model(ids, use_cache=False).logits[:, :-1]
+        tokens = torch.log_softmax(logits.float(), dim=-1).gather(-1, ids[:, 1:, None]).squeeze(-1)
         return (tokens * mask).sum(dim=1)
 
 
-def micro_batches(rows: list[Row]) -> list[list[Row]]:
-    """Rows by length, as many in a batch as `MICRO_BATCH` allows."""
+def micro_batches(rows: list[Row], most: int) -> list[list[Row]]:
+    """Rows by length, as many in a batch as `most` tokens allow."""
     found: list[list[Row]] = [[]]
     for row in sorted(rows, key=lambda row: len(row[0]) + len(row[1])):
-        if found[-1] and (len(found[-1]) + 1) * (len(row[0]) + len(row[1])) > MICRO_BATCH:
+        if found[-1] and (len(found[-1]) + 1) * (len(row[0]) + len(row[1])) > most:
             found.append([])
         found[-1].append(row)
     return found

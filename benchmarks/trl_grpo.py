@@ -3,7 +3,7 @@
     python benchmarks/trl_grpo.py SPEC RESULT
 
 SPEC and RESULT are those of `plain_loop.py`. An iteration is one generation batch: `groups` x `samples` responses, on which
-`mini_steps` optimizer steps are taken. TRL's defaults hold but for what the comparison fixes (float32, batch, lengths,
+`mini_steps` optimizer steps are taken. TRL's defaults hold but for what the comparison fixes (precision, batch, lengths,
 rate) and gradient checkpointing, which is off: it would cost TRL time that nobody needs to spend at this size.
 """
 
@@ -75,8 +75,8 @@ def main() -> None:
             callbacks=[clock],
             args=GRPOConfig(
                 output_dir=folder,
-                use_cpu=True,
-                bf16=False,
+                use_cpu=SPEC["device"] == "cpu",
+                bf16=SPEC["dtype"] == "bfloat16",
                 gradient_checkpointing=False,
                 per_device_train_batch_size=SPEC["groups"] * SPEC["samples"] // SPEC["mini_steps"],
                 steps_per_generation=SPEC["mini_steps"],

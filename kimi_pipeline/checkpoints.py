@@ -7,6 +7,7 @@ Does not belong here: weights in memory (`training/`), registration in MLflow (`
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
@@ -58,6 +59,17 @@ def check_model_folder(folder: Path) -> None:
         raise UserError(f"model folder {folder} has no tokenizer (tokenizer.json): save the tokenizer beside the model")
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"model folder {folder} has no *.safetensors weights: save the model with safetensors")
+
+
+def count_parameters(folder: Path) -> int:
+    """How many numbers the weights of a model folder hold, by their files' headers."""
+    from safetensors import safe_open
+
+    found = 0
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="numpy") as weights:
+            found += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return found
 
 
 def save_checkpoint(root: Path, stage: str, write: Callable[[Path], object], **manifest: Any) -> Checkpoint:

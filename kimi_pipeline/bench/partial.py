@@ -24,6 +24,7 @@ from kimi_pipeline.intervals import wilson
 from kimi_pipeline.jobs import LocalLauncher
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.profiles import Profile, load_profile
+from kimi_pipeline.profiles.profile import as_overrides
 from kimi_pipeline.rl.stage import CODE, JOB
 from kimi_pipeline.stages import code_version, new_run_id
 
@@ -64,7 +65,7 @@ def measure(home: Home, seeds: Sequence[int], changes: Mapping[str, Any] | None 
         "peer": "the same loop, each response sampled to its end",
         "ratio": told["model_time_ratio"]["mean"],
         "machine": f"{os.cpu_count()} CPU cores",
-        "command": f"kimi-pipeline bench {NAME} --seeds {','.join(map(str, seeds))}",
+        "command": f"kimi-pipeline bench {NAME} --seeds {','.join(map(str, seeds))}{as_overrides(changes or {})}",
     }
 
 

@@ -28,7 +28,7 @@ from kimi_pipeline.checkpoints import check_model_folder
 from kimi_pipeline.home import Home
 from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.plots import bars, curves
-from kimi_pipeline.profiles.profile import load_profile
+from kimi_pipeline.profiles.profile import as_overrides, load_profile
 from kimi_pipeline.stages import run_stage
 
 NAME = "real"
@@ -75,8 +75,7 @@ class Real:
             "peer": None,
             "ratio": None,
             "machine": f"{os.cpu_count()} CPU cores",
-            "command": f"kimi-pipeline {NAME} --model {self.model.name}"
-            + "".join(f" --set {name}={json.dumps(value)}" for name, value in self.changes.items()),
+            "command": f"kimi-pipeline {NAME} --model {self.model.name}{as_overrides(self.changes)}",
         }
         (self.home.reports / f"{NAME}.json").write_text(json.dumps(report, indent=1))
         return report

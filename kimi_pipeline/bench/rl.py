@@ -12,6 +12,9 @@ There are two workloads. `long_tailed` is the one that the ratios are about, the
 responses to a problem vary in length, and a few problems take ten times as long as most, as in reasoning. In `equal` every
 response has the same few tokens, so that nobody ever waits or pads: the easiest case for a padded batch.
 
+On a GPU (`--set inference.device=cuda --set model.dtype=bfloat16`, and a size of the model) the rivals keep float32 weights
+under autocast, as TRL's default has it, and `on_gpu.py` adds figures of ours.
+
 A round is all arms of all workloads in turn, each in a process of its own; engine start and the first iterations are left
 out. Each round begins with another arm, since a machine may be slower for a while after one that was hard on it. A round's
 arm that is finished is kept.
@@ -32,13 +35,16 @@ from typing import Any
 
 from kimi_pipeline.bench import toy
 from kimi_pipeline.bench.cells import Cell, Study
+from kimi_pipeline.bench.on_gpu import Lists, gpu_figures, matrix_product
 from kimi_pipeline.bench.peers import BENCHMARKS, REQUIREMENTS, peer_python
+from kimi_pipeline.checkpoints import count_parameters
 from kimi_pipeline.digests import digest, file_digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from kimi_pipeline.inference.templates import TEMPLATES
 from kimi_pipeline.jobs import LocalLauncher
 from kimi_pipeline.profiles import Profile, load_profile
+from kimi_pipeline.profiles.profile import as_overrides
 from kimi_pipeline.rl.stage import CODE, JOB
 from kimi_pipeline.stages import code_version, new_run_id
 
@@ -58,7 +64,9 @@ SETTINGS = {
     "rl.zero_stage": 0,  # one rank has nobody to share its optimizer with; the rivals' is torch's as well
 }
 LONG_TAILED, EQUAL = "long_tailed", "equal"
-PHASES = ("rollout", "reward", "train", "hand_over", "checkpoint")
+PHASES = ("rollout", "reward", "train", "hand_over", "checkpoint", "idle")
+# Tokens; for the plain loop the fastest of 2048, 4096 and 8192 on two cores and long-tailed lengths.
+CPU_MICRO_BATCH = 2048
 MEASURED_CODE = (
     *CODE,
     "kimi_pipeline.bench.rl",
@@ -70,8 +78,6 @@ MEASURED_CODE = (
     "kimi_pipeline.rl.records",
     "kimi_pipeline.rl.recovery",
 )
-
-Lists = Mapping[str, Sequence[float]]  # of one arm in one round: lists with an entry an iteration
 
 
 @dataclass(frozen=True)
@@ -100,22 +106,28 @@ class Size:
     measured: int = 3
 
 
-def measure(home: Home, size: Size | None = None, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Trained samples a second of the three arms, medians over rounds; ratios are medians of each round's own ratio.
+def measure(
+    home: Home,
+    size: Size | None = None,
+    changes: Mapping[str, Any] | None = None,
+    workloads: Sequence[str] = tuple(WORKLOADS),
+) -> dict[str, Any]:
+    """Trained samples a second of the three arms, medians over rounds; ratios are medians of each round's own ratio, of the
+    first workload.
 
     `changes` are settings beside those of the workloads. Raises UserError where TRL's venv can't be made, and where an arm
     fails.
     """
-    size = size or Size()
+    size, changes = size or Size(), dict(changes or {})
     own = Home(home.root / "bench" / NAME).prepare()
     python = {PLAIN: Path(sys.executable), TRL: peer_python(home, "trl")}
     study = Study(own.root / "rounds", say=lambda text: print(f"bench rl: {text}", file=sys.stderr, flush=True))
     profiles = {
         name: load_profile(
             "laptop",
-            SETTINGS | dict(one.settings) | {"rl.iterations": size.left_out + size.measured} | dict(changes or {}),
+            SETTINGS | dict(WORKLOADS[name].settings) | {"rl.iterations": size.left_out + size.measured} | changes,
         )
-        for name, one in WORKLOADS.items()
+        for name in workloads
     }
     cells = [
         _cell(own, profile, python, workload, arm, number)
@@ -124,20 +136,32 @@ def measure(home: Home, size: Size | None = None, changes: Mapping[str, Any] | N
         for arm in turn(number)
     ]
     study.run(cells, stop_at_failure=True)
-    found: dict[str, dict[str, list[Lists]]] = {name: {arm: [] for arm in ARMS} for name in WORKLOADS}
+    found: dict[str, dict[str, list[Lists]]] = {name: {arm: [] for arm in ARMS} for name in workloads}
     for cell in cells:
         workload, _, arm = cell.arm.partition("-")
         found[workload][arm].append(study.look(cell).result or {})
-    rl = profiles[EQUAL].rl
-    told = {name: figures(arms, rl.prompts * rl.samples, size.left_out) for name, arms in found.items()}
+    first = profiles[workloads[0]]
+    samples = first.rl.prompts * first.rl.samples
+    told = {name: figures(arms, samples, size.left_out) for name, arms in found.items()}
+    machine = f"{os.cpu_count()} CPU cores"
+    if first.inference.device == "cuda":
+        gpu, reached = matrix_product()
+        machine = f"{gpu}, {machine}"
+        for name, profile in profiles.items():
+            policy = toy.policy(own, profile, WORKLOADS[name].steps, new_run_id())
+            weights = count_parameters(Path(policy["folder"]))
+            told[name] |= gpu_figures(found[name][OURS], weights, reached, size.left_out)
+    options = f" --rounds {size.rounds}" if size.rounds != Size().rounds else ""
+    if set(workloads) != set(WORKLOADS):
+        options += "".join(f" --workload {name}" for name in workloads)
     names = ("trl_ratio", "plain_ratio", "trl_cpu_ratio", "plain_cpu_ratio", "hand_over_share")
     return {
         "name": NAME,
-        "figures": {name: told[LONG_TAILED][name] for name in names} | told,
+        "figures": {name: told[workloads[0]][name] for name in names} | told,
         "peer": "TRL GRPOTrainer, its own generation",
-        "ratio": told[LONG_TAILED]["trl_ratio"],
-        "machine": f"{os.cpu_count()} CPU cores",
-        "command": f"kimi-pipeline bench {NAME}",
+        "ratio": told[workloads[0]]["trl_ratio"],
+        "machine": machine,
+        "command": f"kimi-pipeline bench {NAME}{options}{as_overrides(changes)}",
     }
 
 
@@ -240,6 +264,10 @@ def _work(profile: Profile, policy: Mapping[str, str]) -> dict[str, Any]:
         "learning_rate": rl.learning_rate,
         "iterations": rl.iterations,
         "window": profile.model.window,
+        "device": profile.inference.device,
+        "dtype": profile.model.dtype,
+        "micro_batch_tokens": rl.micro_batch_tokens if profile.inference.device == "cuda" else CPU_MICRO_BATCH,
+        "gpu_memory_share": profile.inference.gpu_memory_share,
         "threads": profile.inference.threads,
         "seed": profile.seed,
     }
@@ -265,7 +293,9 @@ def _ours(own: Home, profile: Profile, policy: Mapping[str, str]) -> dict[str, l
     if any(point["steps"] != profile.rl.mini_steps for point in curves):
         raise UserError("bench rl: ours took fewer optimizer steps than the rivals: raise rl.prompts")
     named = {"rewards": "reward", "tokens": "tokens_mean", "seconds": "seconds", "cpu_seconds": "cpu_seconds"}
+    named |= {"decoded": "tokens", "tokens_scored": "tokens_scored", "tokens_trained": "tokens_trained"}
     named |= {name: f"seconds_{name}" for name in PHASES}
+    named |= {name: name for name in curves[0] if name.startswith("memory_gib_")}
     return {name: [point[column] for point in curves] for name, column in named.items()}
 
 

@@ -20,6 +20,7 @@ from kimi_pipeline.home import Home
 
 PROFILE = click.option("--profile", default="laptop", show_default=True)
 SEEDS = click.option("--seeds", default="0,1,2", show_default=True, help="Comma-separated")
+SET = click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Override a setting for all arms")
 DATA = click.option("--data", type=click.Path(path_type=Path), help="Folder of real corpora (math_train.jsonl, ...)")
 
 
@@ -57,22 +58,31 @@ def learning(profile: str, seeds: str, as_json: bool) -> None:
 
 
 @bench.command()
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Times that all arms run in turn")
+@click.option(
+    "--workload", "workloads", multiple=True, type=click.Choice(["long_tailed", "equal"]), help="Default: both"
+)
+@SET
 @as_json
-def rl(as_json: bool) -> None:
+def rl(rounds: int, workloads: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> None:
     """Trained samples a second, beside TRL and a plain loop."""
-    from kimi_pipeline.bench.rl import measure
+    from kimi_pipeline.bench.rl import WORKLOADS, Size, measure
+    from kimi_pipeline.profiles.profile import parse_overrides
 
-    tell(measure(Home.from_env().prepare()), as_json)
+    home, changes = Home.from_env().prepare(), parse_overrides(overrides)
+    tell(measure(home, Size(rounds=rounds), changes, workloads or tuple(WORKLOADS)), as_json)
 
 
 @bench.command()
 @SEEDS
+@SET
 @as_json
-def partial(seeds: str, as_json: bool) -> None:
+def partial(seeds: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Partial rollouts beside whole ones [2.6.2]."""
     from kimi_pipeline.bench.partial import measure
+    from kimi_pipeline.profiles.profile import parse_overrides
 
-    tell(measure(Home.from_env().prepare(), whole_numbers(seeds, "--seeds")), as_json)
+    tell(measure(Home.from_env().prepare(), whole_numbers(seeds, "--seeds"), parse_overrides(overrides)), as_json)
 
 
 @bench.command()

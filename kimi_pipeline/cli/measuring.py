@@ -27,9 +27,9 @@ def ablations(
 ) -> None:
     """The report's ablations over seeds; a cell that is finished is not run again unless what it depends on changed."""
     from kimi_pipeline.bench.ablations import Ablations, rows
-    from kimi_pipeline.profiles.profile import parse_override
+    from kimi_pipeline.profiles.profile import parse_overrides
 
-    chosen = dict(parse_override(text) for text in overrides)
+    chosen = parse_overrides(overrides)
     numbers = whole_numbers(seeds, "--seeds")
     study = Ablations(
         Home.from_env().prepare(), profile, chosen, numbers, only, say=lambda text: click.echo(text, err=True)
@@ -57,9 +57,9 @@ def ablations(
 def real(model: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Does a real model learn? The whole lineage on it, beside a control that is rewarded by a coin; resumable."""
     from kimi_pipeline.bench.real import Real, rows
-    from kimi_pipeline.profiles.profile import parse_override
+    from kimi_pipeline.profiles.profile import parse_overrides
 
-    chosen = dict(parse_override(text) for text in overrides)
+    chosen = parse_overrides(overrides)
     home = Home.from_env().prepare()
     found = Real(home, Path(model).expanduser(), chosen, say=lambda text: click.echo(text, err=True)).run()
 

@@ -81,9 +81,9 @@ def settings_of(
     Raises UserError for a wrong name or value, before anything starts.
     """
     from kimi_pipeline.corpora.sources import GENERATED, absolute
-    from kimi_pipeline.profiles.profile import environment_changes, load_profile, parse_override
+    from kimi_pipeline.profiles.profile import environment_changes, load_profile, parse_overrides
 
-    changes = environment_changes() | dict(parse_override(text) for text in overrides)
+    changes = environment_changes() | parse_overrides(overrides)
     if sources:
         changes["corpora.sources"] = [absolute(source) for source in sources]
         if not set(sources) & set(GENERATED):  # a corpus of one's own: suites of built-in problems would be for nothing
@@ -201,9 +201,9 @@ def _summary(prompt_set: str, home: Home) -> None:
 def ui(profile: str | None, overrides: tuple[str, ...], port: int) -> None:
     """The Dagster UI on loopback, with its daemon (schedules, sensors, queued runs); nights, maintenance and notifications
     go by the settings that it was started with."""
-    from kimi_pipeline.profiles.profile import environment_changes, load_profile, parse_override
+    from kimi_pipeline.profiles.profile import environment_changes, load_profile, parse_overrides
 
-    changes = environment_changes() | dict(parse_override(text) for text in overrides)
+    changes = environment_changes() | parse_overrides(overrides)
     settings = load_profile(profile, changes)
     sys.exit(_dagster("assets.ui", ["--port", str(port)], settings.name, changes, Home.from_env().prepare()))
 

@@ -10,6 +10,7 @@ import difflib
 import json
 import os
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,17 @@ def parse_changes(text: str) -> dict[str, Any]:
     return changes
 
 
-def parse_override(text: str) -> tuple[str, Any]:
-    """`rl.iterations=40` as a field and a value: TOML where it parses, None where it is empty, else text."""
+def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
+    """`rl.iterations=40` and the like as fields and values: TOML where it parses, None where it is empty, else text."""
+    return dict(_parse_override(text) for text in texts)
+
+
+def as_overrides(changes: Mapping[str, Any]) -> str:
+    """The options of a command that makes these changes, each with a space before it; `parse_overrides` backwards."""
+    return "".join(f" --set {field}={json.dumps(value)}" for field, value in changes.items())
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
     field, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"--set {text!r}: write it as section.field=value")

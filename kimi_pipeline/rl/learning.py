@@ -103,12 +103,15 @@ class _Item:
 
 @dataclass
 class _Measured:
-    """What the passes of this rank have seen; `ratios` holds those of responses that were trained on."""
+    """What the passes of this rank have seen; `ratios` holds those of responses that were trained on. `scored` and `trained`
+    count tokens, prompts included, that went forward alone, and forward and backward."""
 
     loss: float = 0.0
     ratios: list[torch.Tensor] = field(default_factory=list)
     entropy: float = 0.0
     entropy_tokens: int = 0
+    scored: int = 0
+    trained: int = 0
     norms: list[float] = field(default_factory=list)
 
 
@@ -236,6 +239,7 @@ class Learner:
         for batch in self._batches(items):
             with torch.no_grad():
                 log_probs, _ = self._forward(batch, measured)
+            measured.scored += sum(item.length for item in batch)
             _keep(batch, log_probs)
 
     def _step(
@@ -249,6 +253,7 @@ class Learner:
                 _keep(batch, log_probs)
             loss = self._loss(batch, log_probs, rows, problems, measured)
             measured.loss += float(loss.detach())
+            measured.trained += sum(item.length for item in batch)
             self._trainer.backward(loss)
         try:
             measured.norms.append(self._trainer.step(learning_rate(iteration, self._settings)))
@@ -276,11 +281,13 @@ class Learner:
     ) -> dict[str, float]:
         ranks, steps = self._trainer.ranks, max(1, len(measured.norms))
         gaps = [np.abs(item.behaviour - item.found) for item in items if item.found is not None]
-        loss, entropy, entropy_tokens, gap, gap_tokens = ranks.sum(
+        loss, entropy, entropy_tokens, scored, trained_tokens, gap, gap_tokens = ranks.sum(
             [
                 measured.loss,
                 measured.entropy,
                 measured.entropy_tokens,
+                measured.scored,
+                measured.trained,
                 sum(float(own.sum()) for own in gaps),
                 sum(len(own) for own in gaps),
             ]
@@ -295,6 +302,8 @@ class Learner:
             "grad_norm": sum(measured.norms) / steps,
             "grad_norm_max": max(measured.norms, default=0.0),
             "steps": float(len(measured.norms)),
+            "tokens_scored": scored,
+            "tokens_trained": trained_tokens,
             "gap_mean": gap / max(1.0, gap_tokens),
             "gap_max": gap_max,
             **(mirror_descent.ratio_figures(torch.cat(ratios)) if ratios is not None else {}),

@@ -42,7 +42,7 @@ from kimi_pipeline.rl.course import check_settings, course_of, policy_name
 from kimi_pipeline.rl.phases import WAITING, Phases, Watch
 from kimi_pipeline.rl.prompt_sampling import prompt_sampler, read_prompts
 from kimi_pipeline.rl.recovery import TRAINER, Recovery, Saved
-from kimi_pipeline.training.runtime import Ranks, init_distributed, prepare_process
+from kimi_pipeline.training.runtime import Ranks, init_distributed, memory_of, prepare_process
 
 if TYPE_CHECKING:
     from kimi_pipeline.rl.learning import Learned
@@ -98,7 +98,9 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
             recovery.begin(prompts, spec["prompt_set"])
     ranks.barrier()
     policy = policy_name(spec, profile, prompts)
-    loop = _Loop(spec, profile, home, report, ranks, recovery, Phases(beats, ranks.rank), policy)
+    loop = _Loop(
+        spec, profile, home, report, ranks, recovery, Phases(beats, ranks.rank, memory_of(ranks.device)), policy
+    )
     with ExitStack() as stack:
         loop.start(prompts, stack)
         stack.enter_context(Watch(beats, ranks.rank, profile.rl.phase_seconds))  # engines may take their time to start
@@ -316,6 +318,7 @@ class _Loop:
         (slowest,) = self.ranks.max([seconds["rollout"] + seconds["reward"]])
         figures |= {f"seconds_{name}": value for name, value in seconds.items()}
         figures |= {f"cpu_seconds_{name}": value for name, value in self.phases.cpu_seconds.items()}
+        figures |= {f"memory_gib_{name}": value for name, value in self.phases.memory.items()}
         figures["tokens_per_second"] = figures["tokens"] / max(slowest, 1e-9)
         return figures
 

@@ -31,14 +31,17 @@ class Phases:
     """Seconds of the current iteration by phase, and this rank's heartbeat in `folder`.
 
     `cpu_seconds` are those of all threads of this process: what a phase costs where other work shares the machine.
+    `memory`, where the device is asked for it (`used`, in GiB): what is in use when the phase ends.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
+    def __init__(self, folder: Path, rank: int, used: Callable[[], float] | None = None) -> None:
         self._path = folder / f"rank-{rank}.json"
+        self._used = used
         self._rank = rank
         self._iteration = 0
         self.seconds: dict[str, float] = {}
         self.cpu_seconds: dict[str, float] = {}
+        self.memory: dict[str, float] = {}
         self._beats = 0
         self._beat(WAITING)
 
@@ -46,6 +49,7 @@ class Phases:
         self._iteration = iteration
         self.seconds = {}
         self.cpu_seconds = {}
+        self.memory = {}
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
@@ -57,6 +61,8 @@ class Phases:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
             self.cpu_seconds[name] = self.cpu_seconds.get(name, 0.0) + time.process_time() - worked
+            if self._used is not None:
+                self.memory[name] = max(self.memory.get(name, 0.0), self._used())
             self._beat(WAITING)
 
     def _beat(self, name: str) -> None:

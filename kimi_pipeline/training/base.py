@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kimi_pipeline.checkpoints import save_checkpoint
+from kimi_pipeline.checkpoints import count_parameters, save_checkpoint
 from kimi_pipeline.home import Home
 from kimi_pipeline.jobs import Report, job_main
 from kimi_pipeline.profiles import Profile
@@ -17,7 +17,6 @@ from kimi_pipeline.profiles import Profile
 
 def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     """Build and save the model of the profile; returns its digest and number of parameters."""
-    from safetensors import safe_open
     from transformers.utils import logging as transformers_logging
 
     from kimi_pipeline.models.tiny import save_tiny
@@ -30,14 +29,7 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
         partial(save_tiny, profile.model, profile.seed),
         recipe={"model": profile.model.model_dump(), "seed": profile.seed},
     )
-    parameters = 0
-    for file in checkpoint.folder.glob("*.safetensors"):
-        with safe_open(file, framework="pt") as weights:
-            for name in weights.keys():  # noqa: SIM118 (not a mapping)
-                size = 1
-                for length in weights.get_slice(name).get_shape():
-                    size *= length
-                parameters += size
+    parameters = count_parameters(checkpoint.folder)
     report.info(f"{parameters:,} parameters, {checkpoint.folder.name}")
     return {"digest": checkpoint.digest, "parameters": parameters}
 

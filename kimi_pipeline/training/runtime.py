@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -133,3 +133,17 @@ def init_distributed(device: str = "cpu", threads: int = 2) -> Ranks:
         deepspeed.init_distributed("nccl" if device == "cuda" else "gloo", verbose=False, auto_mpi_discovery=False)
     place = torch.device(f"cuda:{local_rank}") if device == "cuda" else torch.device("cpu")
     return Ranks(rank, size, local_rank, place)
+
+
+def memory_of(device: torch.device) -> Callable[[], float] | None:
+    """Tells how much of a GPU's memory is in use, by whoever, in GiB; None on a CPU. What torch has freed and keeps for
+    itself counts as used: after a phase it is that phase's peak."""
+    if device.type != "cuda":
+        return None
+    import torch
+
+    def used() -> float:
+        free, total = torch.cuda.mem_get_info(device)
+        return (total - free) / 2**30
+
+    return used

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kimi_pipeline.bench import partial, peers, rl, toy
+from kimi_pipeline.bench import on_gpu, partial, peers, rl, toy
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
 from tests.conftest import missing, require
@@ -39,6 +39,22 @@ def test_ratios_are_medians_of_each_round_and_leave_the_warm_up_out() -> None:
     assert told["trl_cpu_ratio"] == 4.0 and told["plain_cpu_ratio"] == 0.5  # of 16/4, 16/8, 16/1; of 2/4, 4/8, 6/1
     assert told["ours"]["rounds"] == [8.0, 4.0, 16.0] and told["ours"]["samples_per_second"] == 8.0
     assert told["hand_over_share"] == pytest.approx(0.1 / 2.0)  # the medians over iterations: 0.1 s of 1, 3, 4, 4, 1, 1
+
+
+def test_a_gpus_figures_by_hand() -> None:
+    one = {
+        "seconds": [9.0, 4.0, 4.0],
+        "rollout": [9.0, 2.0, 4.0],
+        "train": [9.0, 1.0, 2.0],
+        "decoded": [1.0, 1000.0, 1000.0],
+        "tokens_trained": [1.0, 600.0, 600.0],
+        "tokens_scored": [1.0, 200.0, 200.0],
+        "memory_gib_train": [30.0, 20.0, 10.0],
+    }
+    told = on_gpu.gpu_figures([one, one], weights=10**9, reached=8e12, left_out=1)
+    assert told["decoded_tokens_per_second"] == 375 and told["trained_tokens_per_second"] == 450  # 500, 250; 600, 300
+    assert told["train_tflops"] == 3.0 and told["mfu"] == 0.375  # 4e12 and 2e12 operations a second
+    assert told["memory_gib_train"] == 30.0 and told["parameters"] == 10**9
 
 
 def test_every_arm_begins_a_round_in_its_turn() -> None:

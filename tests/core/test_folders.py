@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kimi_pipeline.checkpoints import all_checkpoints, save_checkpoint
+from kimi_pipeline.checkpoints import all_checkpoints, count_parameters, save_checkpoint
 from kimi_pipeline.folders import LOCK, scratch_folder
 from kimi_pipeline.home import CHECKOUT
 
@@ -68,3 +68,12 @@ def test_a_folder_that_was_not_renamed_is_gone(tmp_path: Path) -> None:
         (scratch / "a").write_text("whole")
         os.replace(scratch, tmp_path / "named")
     assert names(tmp_path) == ["named"]
+
+
+def test_weights_are_counted_by_their_files(tmp_path: Path) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.zeros((2, 3)), "b": np.zeros(5)}, tmp_path / "model-1.safetensors")
+    save_file({"c": np.zeros(7)}, tmp_path / "model-2.safetensors")
+    assert count_parameters(tmp_path) == 18

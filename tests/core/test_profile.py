@@ -4,7 +4,7 @@ import pytest
 
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.profiles import load_profile, profile_names
-from kimi_pipeline.profiles.profile import describe_settings, parse_override
+from kimi_pipeline.profiles.profile import describe_settings, parse_overrides
 
 
 def test_every_profile_loads() -> None:
@@ -13,7 +13,7 @@ def test_every_profile_loads() -> None:
 
 
 def test_overrides_change_one_field() -> None:
-    profile = load_profile("laptop", dict([parse_override("rl.iterations=7"), parse_override("model.path=/a b")]))
+    profile = load_profile("laptop", parse_overrides(["rl.iterations=7", "model.path=/a b"]))
     assert (profile.rl.iterations, profile.model.path) == (7, "/a b")
 
 
@@ -41,7 +41,7 @@ def test_every_field_is_explained() -> None:
 @pytest.mark.parametrize("field", ["nights.until", "nights.older_than_days", "rl.segment_tokens"])
 def test_an_empty_value_switches_off(field: str) -> None:
     section, leaf = field.split(".")
-    profile = load_profile("gpu", dict([parse_override(f"{field}= ")]))
+    profile = load_profile("gpu", parse_overrides([f"{field}= "]))
     assert getattr(getattr(profile, section), leaf) is None
 
 

@@ -24,6 +24,22 @@ def test_seconds_add_up_by_phase(tmp_path: Path) -> None:
     assert phases.seconds == {}
 
 
+def test_memory_is_read_when_a_phase_ends_where_the_device_tells_it(tmp_path: Path) -> None:
+    readings = iter([3.0, 2.0, 5.0])
+    phases = Phases(tmp_path, 0, lambda: next(readings))
+    phases.begin(1)
+    for name in ("rollout", "rollout", "train"):
+        with phases(name):
+            pass
+    assert phases.memory == {"rollout": 3.0, "train": 5.0}
+    phases.begin(2)
+    assert phases.memory == {}
+    silent = Phases(tmp_path, 1)
+    with silent("train"):
+        pass
+    assert silent.memory == {}
+
+
 def test_the_rank_that_others_wait_for_is_named(tmp_path: Path) -> None:
     waiting, stuck = Phases(tmp_path, 0), Phases(tmp_path, 1)
     watch = Watch(tmp_path, 0, limit=10)
