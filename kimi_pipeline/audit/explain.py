@@ -17,6 +17,7 @@ from kimi_pipeline.reasons import Reason
 SHOWN_ANSWERS = 3
 TEXT = 400
 ASKED = ("difficulty", "guess")  # purposes of samples whose answers are shown
+GONE = {"prompt": "(erased)", "answer": "(erased)", "answer_kind": ""}
 
 
 def explain(lake: Lake, query: str) -> dict[str, Any]:
@@ -27,20 +28,18 @@ def explain(lake: Lake, query: str) -> dict[str, Any]:
 
 def _explain(lake: Reading, problem_id: str) -> dict[str, Any]:
     asked = [problem_id]
-    rows = lake.rows("select * exclude (images) from problems where problem_id = ? order by created_at", asked)
+    rows = lake.rows(
+        "select * exclude (images) from problems where problem_id = ? order by created_at, source, source_row", asked
+    )
     held = lake.rows(
-        "select prompt_set, version, prompt, answer, answer_kind from prompt_set where problem_id = ? "
-        "order by created_at, version",
-        asked,
+        "select prompt_set, version from prompt_set where problem_id = ? order by created_at, version", asked
     )
     erased = lake.rows("select content_digest, reason, decided_by from erasures where problem_id = ?", asked)
-    last = sorted(held, key=lambda row: -int(row["version"]))[:1]
-    gone = {"prompt": "(erased)", "answer": "(erased)", "answer_kind": ""}
-    known = next(iter(rows or ([] if erased else last)), gone)
+    known = next(iter(rows or ([] if erased else _as_last_held(lake, problem_id, held))), GONE)
     samples = lake.rows(
         f"""
         select purpose, status, extracted_answer, left(text, {TEXT}) as text, sample_index, iteration
-        from samples where problem_id = ? order by purpose, sample_index
+        from samples where problem_id = ? order by purpose, sample_index, created_at, sample_id
         """,
         asked,
     )
@@ -58,13 +57,25 @@ def _explain(lake: Reading, problem_id: str) -> dict[str, Any]:
         "decisions": _decisions(lake, problem_id),
         "difficulty": lake.rows(
             "select checkpoint, template, n, correct, pass_rate, low, high from difficulty where problem_id = ? "
-            "order by created_at",
+            "order by created_at, checkpoint, template",
             asked,
         ),
         "answers": [one for purpose in ASKED for one in _shown([s for s in samples if s["purpose"] == purpose])],
         "sets": [f"{row['prompt_set']}@{row['version']}" for row in held],
         "trained_in": _trained([sample for sample in samples if sample["purpose"] == "rollout"]),
     }
+
+
+def _as_last_held(lake: Reading, problem_id: str, held: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The problem as the last version that holds it has it. From that version alone: each has the text anew, and reading it
+    out of a hundred takes longer than all else."""
+    if not held:
+        return []
+    last = max(held, key=lambda row: int(row["version"]))
+    return lake.rows(
+        "select prompt, answer, answer_kind from prompt_set where prompt_set = ? and version = ? and problem_id = ?",
+        [last["prompt_set"], last["version"], problem_id],
+    )
 
 
 def _decisions(lake: Reading, problem_id: str) -> list[dict[str, Any]]:
