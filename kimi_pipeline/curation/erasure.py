@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kimi_pipeline import tables
+from kimi_pipeline.commits import GROUP_ROWS
 from kimi_pipeline.digests import digest
 from kimi_pipeline.home import Home
 from kimi_pipeline.lake import Lake
@@ -213,7 +214,7 @@ def _table(lake: Lake, table: Table, change: Change) -> int:
             changed = change(pq.ParquetFile(path).read(), partitions.get(name, {}))
             if changed is not None:
                 made[name] = _scratch(path)
-                pq.write_table(changed, made[name], compression="snappy")
+                pq.write_table(changed, made[name], compression="snappy", row_group_size=GROUP_ROWS)
     _correct_log(root, made)
     for name, scratch in made.items():
         os.replace(scratch, root / name)
