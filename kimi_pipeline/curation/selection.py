@@ -40,6 +40,7 @@ from kimi_pipeline.ledger import KEEP, REFUSE, record_query
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.stages import Context, Outcome, Stage, code_version, latest_outcome, require_outcome
 from kimi_pipeline.tables.declare import as_json
+from kimi_pipeline.tables.lineage import turn_of
 
 RULE = "selection@3"
 DECISIONS = f"""
@@ -144,7 +145,7 @@ def cut_version(context: Context) -> Outcome:
 
 def _in_turn(context: Context) -> AbstractContextManager[None]:
     """One cut of a set at a time: two would give their versions the same number."""
-    return context.lake.in_turn(f"prompt_set-{context.prompt_set}")
+    return context.lake.in_turn(turn_of(context.prompt_set))
 
 
 def _cut(context: Context) -> Outcome:

@@ -20,12 +20,9 @@ from kimi_pipeline import database
 from kimi_pipeline.commits import commit_options, layout, room
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.tables import PROMPT_SET
+from kimi_pipeline.tables.lineage import turn_of
 
 TOGETHER = 16  # versions in a file at most: whoever reads one of them passes over the others
-
-TURN = (
-    "prompt_set-{}"  # that cuts of a set take (`curation/selection.py`): one of them might write a version's rows anew
-)
 
 
 class Span(NamedTuple):
@@ -40,7 +37,7 @@ class Span(NamedTuple):
 def merge(lake: Lake, spans: list[Span], *, run_id: str) -> int:
     """Write each span's rows into one file, a commit each; returns how many files were merged. The content stays as it is."""
     for span in spans:
-        with lake.in_turn(TURN.format(span.prompt_set)):
+        with lake.in_turn(turn_of(span.prompt_set)):  # a cut might write a version's rows anew
             _merge(lake, span, run_id)
     return sum(span.files for span in spans)
 

@@ -44,6 +44,12 @@ PROMPT_SET = table(
     partition_by=("prompt_set",),
 )
 
+
+def turn_of(prompt_set: str) -> str:
+    """The turn (`Lake.in_turn`) that whoever writes rows of a set's versions takes."""
+    return f"prompt_set-{prompt_set}"
+
+
 PROMPT_SET_VERSIONS = table(
     "prompt_set_versions",
     "prompt_set version",
