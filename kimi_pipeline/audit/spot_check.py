@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kimi_pipeline import tables
+from kimi_pipeline.curation.choosing import rounded
 from kimi_pipeline.curation.review import CORRECT, JUDGEMENT, UNCLEAR, WRONG, Ask, ask, decisions
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
@@ -188,23 +189,13 @@ def draw(judgements: Sequence[Sequence[Judgement]], size: int, taken: Iterable[s
     for listed in judgements:
         rest = [one for one in listed if one.problem_id not in used]
         counts = Counter(one.answer_kind for one in rest)
-        quota = _in_proportion(counts, min(size, len(rest)))
+        quota = rounded(min(size, len(rest)), counts)
         for one in rest:
             if quota[one.answer_kind]:
                 quota[one.answer_kind] -= 1
                 used.add(one.problem_id)
                 drawn.append(one)
     return drawn
-
-
-def _in_proportion(counts: Counter[str], size: int) -> dict[str, int]:
-    """`size` split over kinds by largest remainders."""
-    total = max(1, counts.total())
-    exact = {kind: size * count / total for kind, count in counts.items()}
-    quota = {kind: int(share) for kind, share in exact.items()}
-    for kind in sorted(exact, key=lambda kind: (quota[kind] - exact[kind], kind))[: size - sum(quota.values())]:
-        quota[kind] += 1
-    return quota
 
 
 def put_to_people(lake: Lake, size: int, seed: int, *, run_id: str) -> dict[str, int]:

@@ -172,11 +172,6 @@ class Normaliser:
         return value
 
 
-def normalise(source: Source, raw: RawRow, bounds: Bounds) -> Problem | Refusal:
-    """One row of a source; `Normaliser` is the way through many."""
-    return Normaliser(source, bounds)(raw)
-
-
 def language_of(text: str) -> str:
     """The language that a text's script says: zh, ja, ko, en (any Latin letters, or none at all) or und."""
     if text.isascii():

@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 from math import log1p
 
+from kimi_pipeline.corpora.options import DRAWING
+
 RULE = "steps@1"
 LONGEST_TEXT = 8_000  # characters
 
-_DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)
 _NUMBERS = re.compile(
     r"\d[\d,]*(?:\.\d+)?|\b(?:two|three|four|five|six|seven|eight|nine|ten|twelve|dozen|twice|half|double|triple|third"
     r"|quarter)\b|[两二三四五六七八九十]",
@@ -37,7 +38,7 @@ _NOTHING = 1.9  # what the shortest questions score without any step
 
 def steps_by_rules(prompt: str) -> float:
     """The score, at least 0, in units of a step of GSM8K's worked answers, of which the middle problem has 3."""
-    text = _DRAWING.sub(" ", prompt[:LONGEST_TEXT])
+    text = DRAWING.sub(" ", prompt[:LONGEST_TEXT])
     counts = (
         len(_NUMBERS.findall(text)),
         len(_WORDS.findall(text)) + len(_HAN.findall(text)) / _HAN_A_WORD,

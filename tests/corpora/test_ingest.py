@@ -15,7 +15,7 @@ from kimi_pipeline import tables
 from kimi_pipeline.corpora.answers import answer_kind, final_answer
 from kimi_pipeline.corpora.formats import Bounds, parse_line
 from kimi_pipeline.corpora.ingest import CORPUS
-from kimi_pipeline.corpora.normalise import Refusal, normalise
+from kimi_pipeline.corpora.normalise import Normaliser, Refusal
 from kimi_pipeline.corpora.sources import Fields, Source, load_sources
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.problems import Problem
@@ -179,7 +179,7 @@ def test_the_limit_holds_over_all_sources(make_context: Callable[..., Context], 
 )
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_any_row_becomes_a_problem_or_a_refusal(values: dict) -> None:
-    result = normalise(SOURCE, parse_line("1", json.dumps(values).encode()), Bounds(1000))
+    result = Normaliser(SOURCE, Bounds(1000))(parse_line("1", json.dumps(values).encode()))
     assert isinstance(result, Problem | Refusal)
     if isinstance(result, Problem):
         assert result.prompt == values["question"]

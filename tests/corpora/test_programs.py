@@ -14,7 +14,7 @@ from kimi_pipeline.corpora.families.drawing import items, worked_examples
 from kimi_pipeline.corpora.families.programs import CASES, PROGRAMS, STEPS, expected, fenced, hidden_words, steps_of
 from kimi_pipeline.corpora.families.registry import chosen
 from kimi_pipeline.corpora.formats import Bounds, RawRow
-from kimi_pipeline.corpora.normalise import Refusal, normalise
+from kimi_pipeline.corpora.normalise import Normaliser, Refusal
 from kimi_pipeline.corpora.sources import Source
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.models.tokenizer import build_tokenizer
@@ -116,7 +116,7 @@ SOURCE = Source(name="judge", kind="jsonl", path="x.jsonl", fields={"prompt": "s
     ],
 )
 def test_submissions_make_a_row_a_coding_problem_without_an_answer(solutions, count):
-    found = normalise(SOURCE, RawRow("1", {"statement": "Print 1.", "solutions": solutions}), Bounds())
+    found = Normaliser(SOURCE, Bounds())(RawRow("1", {"statement": "Print 1.", "solutions": solutions}))
     if count is None:
         assert isinstance(found, Refusal)
         assert found.reason is Reason.WRONG_TYPE

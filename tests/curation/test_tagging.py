@@ -19,7 +19,7 @@ from kimi_pipeline import tables
 from kimi_pipeline.curation.review import Decided, decide, waiting
 from kimi_pipeline.curation.tagging.classifier import Classifier, _weighted, calibration_error, fit
 from kimi_pipeline.curation.tagging.features import Features, Grams, row_numbers, stem, tokens
-from kimi_pipeline.curation.tagging.keywords import language, rules, tag
+from kimi_pipeline.curation.tagging.keywords import language, rules, tag_by_words
 from kimi_pipeline.folders import LOCK
 from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.stages import Context, Outcome, run_stage
@@ -39,7 +39,7 @@ from kimi_pipeline.stages import Context, Outcome, run_stage
     ],
 )
 def test_words_that_speak_for_a_tag(prompt: str, name: str) -> None:
-    found, share = tag(prompt)
+    (found,), (share,), _ = tag_by_words(pa.array([prompt]))
     assert str(found) == name
     assert (share == 0) == (name == "general_reasoning/other")
     assert len(rules()) > 12  # each of a tag that the taxonomy has, else this raises

@@ -21,13 +21,14 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
+from kimi_pipeline.corpora.options import DRAWING
+
 LONGEST_TEXT = 8_000  # characters; the subject shows long before
 LEAST_TEXTS = 2  # texts that a feature must occur in
 STEM = 5  # letters
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
-_DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.DOTALL)
 _DIGITS = str.maketrans("123456789", "0" * 9)  # which numbers a problem has says little, how long they are something
 _TOKEN = re.compile(r"\\[a-z]+|[a-z]+|0+|[\u3400-\u9fff]|[^\sa-z0]")
 
@@ -36,7 +37,7 @@ def tokens(text: str) -> list[str]:
     """Words, LaTeX commands, numbers (as zeros) and signs of a text in lower case; a drawing's code is one token."""
     text = text[:LONGEST_TEXT].lower().translate(_DIGITS)
     if "[asy]" in text:
-        text = _DRAWING.sub(r" \\asydrawing ", text)
+        text = DRAWING.sub(r" \\asydrawing ", text)
     return _TOKEN.findall(text)
 
 

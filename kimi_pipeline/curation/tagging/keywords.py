@@ -63,12 +63,6 @@ def tag_by_words(prompts: pa.Array, domains: Collection[str] | None = None) -> t
     return tags, most / np.maximum(total, 1), most
 
 
-def tag(prompt: str) -> tuple[Tag, float]:
-    """The rules' tag of one prompt, and its share of the hits."""
-    tags, shares, _ = tag_by_words(pa.array([prompt]))
-    return tags[0], float(shares[0])
-
-
 def language(prompts: pa.Array, declared: pa.Array) -> pa.Array:
     """`zh` where a prompt has more Chinese characters than Latin words, else what the source declares."""
     chinese = pc.match_substring_regex(prompts, r"\p{Han}")
