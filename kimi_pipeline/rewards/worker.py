@@ -33,6 +33,7 @@ def main(memory_mb: int) -> None:
     from kimi_pipeline.rewards import symbolic
 
     symbolic.warm()
+    os.dup2(silent, 2)  # up to here it says why a worker does not start
     _tell(answers, {"ready": os.getpid()})
     for line in sys.stdin:
         task = json.loads(line)

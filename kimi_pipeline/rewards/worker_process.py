@@ -14,6 +14,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,22 +57,25 @@ class Worker:
         self.done = 0
         root = str(Path(__file__).parents[2])
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kimi_pipeline.rewards.worker", str(limits.memory_mb)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=kept | {"PYTHONPATH": root, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
-            start_new_session=True,
-            bufsize=0,
-        )
-        try:
-            self.receive(START_SECONDS)
-        except DiedError as death:
-            self.kill()
-            self.close_pipes()
-            _log.warning("a verifier's worker did not start (exit code %s)", self.process.returncode)
-            raise DiedError(None) from death
+        with tempfile.TemporaryFile() as said:  # until it is ready; then it says nothing any more
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "kimi_pipeline.rewards.worker", str(limits.memory_mb)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                env=kept | {"PYTHONPATH": root, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
+                bufsize=0,
+            )
+            try:
+                self.receive(START_SECONDS)
+            except DiedError as death:
+                self.kill()
+                self.close_pipes()
+                said.seek(0)
+                why = said.read().decode(errors="replace").strip().rpartition("\n")[2][:200] or "it said nothing"
+                _log.warning("a verifier's worker did not start (exit code %s): %s", self.process.returncode, why)
+                raise DiedError(None) from death
 
     def send(self, task: dict[str, Any]) -> None:
         assert self.process.stdin is not None

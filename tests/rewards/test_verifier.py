@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -73,11 +74,19 @@ def test_a_killed_worker_is_replaced_and_the_answer_asked_again(pool: Pool, veri
     assert found == Verdict(Status.CORRECT, None, fast=False)
 
 
-def test_a_worker_that_never_starts_excludes_and_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+def test_a_worker_that_never_starts_excludes_says_why_and_is_not_remembered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    no_package = tmp_path / "python"
+    no_package.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'sympy'\" >&2; exit 1\n")
+    no_package.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(no_package))
     broken = Pool()
     verifier = Verifier(lambda: broken)
-    assert verifier.verify("a^2-4", ["(a+2)(a-2)"]) == [Verdict(Status.INFRASTRUCTURE_ERROR, "worker_failed", False)]
+    with caplog.at_level(logging.WARNING, logger="kimi_pipeline.rewards.worker_process"):
+        found = verifier.verify("a^2-4", ["(a+2)(a-2)"])
+    assert found == [Verdict(Status.INFRASTRUCTURE_ERROR, "worker_failed", False)]
+    assert "did not start (exit code 1): ModuleNotFoundError: No module named 'sympy'" in caplog.text
     monkeypatch.undo()
     assert verifier.verify("a^2-4", ["(a+2)(a-2)"])[0].status is Status.CORRECT
     broken.close()
