@@ -5,10 +5,11 @@ Belongs here: the time of now, the newest stamp of a folder. Does not belong her
 
 from __future__ import annotations
 
-import fcntl
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from kimi_pipeline import locks
 
 log = logging.getLogger("kimi_pipeline")
 CLOCK = ".clock"  # the newest stamp of a folder
@@ -23,8 +24,7 @@ def stamp(folder: Path) -> datetime:
     """The time that rows get which are written now: the clock's, but always after every stamp before, whatever the clock
     does, for all processes that share the folder. The order of decisions is the order of their times."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / CLOCK).open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locks.in_turn(folder / CLOCK) as file:
         file.seek(0)
         said = file.read()
         last, clock = datetime.fromisoformat(said) if said else None, now()

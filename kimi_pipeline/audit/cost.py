@@ -9,7 +9,8 @@ import json
 from typing import Any
 
 from kimi_pipeline.audit.sets import manifest
-from kimi_pipeline.lake import Lake, Readable
+from kimi_pipeline.lake import Lake
+from kimi_pipeline.lake_reader import Readable
 
 MEASURES = ("samples", "prompt_tokens", "completion_tokens", "model_seconds", "sandbox_seconds", "money")
 PURPOSES = {"difficulty": "difficulty", "guessability": "guess"}

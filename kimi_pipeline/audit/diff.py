@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, TypedDict
 from kimi_pipeline import tables
 from kimi_pipeline.audit.sets import named_version
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Lake, Readable, Reading
+from kimi_pipeline.lake import Lake
+from kimi_pipeline.lake_reader import Readable, Reading
 from kimi_pipeline.ledger import FUNNEL, PERSON, REFUSE
 from kimi_pipeline.reasons import Reason
 from kimi_pipeline.tables.declare import as_json

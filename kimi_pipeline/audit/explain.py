@@ -10,7 +10,8 @@ from collections import Counter
 from typing import Any
 
 from kimi_pipeline.curation.finding import find
-from kimi_pipeline.lake import Lake, Reading
+from kimi_pipeline.lake import Lake
+from kimi_pipeline.lake_reader import Reading
 from kimi_pipeline.ledger import FUNNEL, IN_FORCE
 from kimi_pipeline.reasons import Reason
 

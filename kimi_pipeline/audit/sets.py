@@ -11,7 +11,7 @@ from typing import Any
 
 from kimi_pipeline.curation.promotion import CURRENT
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Readable
+from kimi_pipeline.lake_reader import Readable
 
 
 def versions(lake: Readable) -> list[dict[str, Any]]:

@@ -10,15 +10,15 @@ it runs again, and goes on where its job's own checkpoints left it.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from kimi_pipeline import locks
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.files import write_whole
 
@@ -129,16 +129,11 @@ class Study:
     def _write(self, cell: Cell, inputs: dict[str, str], result: dict[str, Any], seconds: float) -> None:
         write_whole(self._path(cell), json.dumps({"inputs": inputs, "result": result, "seconds": seconds}))
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The kernel frees the lock of a killed process."""
+    def _alone(self) -> AbstractContextManager[None]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"another process works on {self.folder}: wait for it, or stop it") from None
-            yield
+        return locks.only_one(
+            self.folder / ".lock", f"process {{holder}} works on {self.folder}: wait for it, or stop it"
+        )
 
 
 def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:

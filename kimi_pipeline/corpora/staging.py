@@ -6,20 +6,23 @@ is written into them (`ingest.py`), commits (`lake.py`).
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import fcntl
 import shutil
 import uuid
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kimi_pipeline import locks
 from kimi_pipeline.corpora.batches import PROBLEM_COLUMNS, QUARANTINE_COLUMNS, Normalised
 from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
+
+LOCK = "lock"  # of a run's folder
 
 
 class Staged:
@@ -73,14 +76,13 @@ class Staging:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._folder = root / uuid.uuid4().hex
-        self._lock: IO[bytes] | None = None
+        self._lock = contextlib.ExitStack()
 
     def __enter__(self) -> Staging:
         self._folder.mkdir(parents=True)
-        self._lock = (self._folder / "lock").open("wb")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock.enter_context(locks.in_turn(self._folder / LOCK))
         for other in self._root.iterdir():
-            if other != self._folder and _is_left_over(other):
+            if other != self._folder and locks.is_free(other / LOCK):
                 shutil.rmtree(other, ignore_errors=True)
         return self
 
@@ -91,15 +93,4 @@ class Staging:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
-        assert self._lock is not None
         self._lock.close()
-
-
-def _is_left_over(folder: Path) -> bool:
-    """Whether nobody holds the folder's lock. Without a lock file it has only just been made."""
-    try:
-        with (folder / "lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

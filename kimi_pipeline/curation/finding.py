@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any
 
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.lake import Readable
+from kimi_pipeline.lake_reader import Readable
 
 FIRST = 6  # problems that are looked for: more are not listed
 BEGINNING = 60  # letters of a text that are shown

@@ -12,7 +12,6 @@ nothing is missing.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from kimi_pipeline import locks
 from kimi_pipeline.digests import digest
 from kimi_pipeline.home import Home
 from kimi_pipeline.inference.adaptive import StoppingRule
@@ -167,15 +167,14 @@ def exclusive(home: Home, passes: Sequence[Pass], report: Report) -> Iterator[No
     the same sample draw it once. The kernel frees the locks of a killed process."""
     folder = home.jobs / "locks"
     folder.mkdir(parents=True, exist_ok=True)
+
+    def waiting() -> None:
+        report.info("waiting for another run that draws the same samples")
+
     keys = sorted({digest([one.ask.purpose, one.ask.checkpoint]) for one in passes})  # one order: no deadlock
     with contextlib.ExitStack() as stack:
         for key in keys:
-            lock = stack.enter_context((folder / key).open("w"))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                report.info("waiting for another run that draws the same samples")
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            stack.enter_context(locks.in_turn(folder / key, waiting))
         yield
 
 

@@ -11,7 +11,8 @@ from kimi_pipeline.audit.explain import explain
 from kimi_pipeline.curation import finding
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.home import Home
-from kimi_pipeline.lake import Lake, Reading
+from kimi_pipeline.lake import Lake
+from kimi_pipeline.lake_reader import Reading
 
 RUN: dict[str, Any] = {"run_id": "r", "reason": "r"}
 HERE, GONE, ERASED, ALIKE = "a" * 32, "b" * 32, "c" * 32, "b" * 6 + "d" * 26
