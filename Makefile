@@ -20,8 +20,8 @@ install-dev: ## the same with the tools of tests and checks
 system: ## Debian packages that tests use (needs root, or sudo)
 	@deploy/system.sh
 
-run: install ## the whole lineage on the laptop profile
-	@$(BIN)/kimi-pipeline run --profile $(PROFILE)
+run: install ## the whole lineage on the laptop profile: make run [PROFILE=NAME] [SET="rl.iterations=20 seed=1"]
+	@$(BIN)/kimi-pipeline run --profile $(PROFILE) $(SET:%=--set %)
 
 ui: install ## the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/kimi-pipeline ui --profile $(PROFILE)
@@ -45,8 +45,8 @@ bench: install-dev ## long measurements, resumable
 ablations: install ## the report's ablations over three seeds, resumable (hours)
 	@$(BIN)/kimi-pipeline ablations
 
-real: install ## a real model through the whole lineage beside a control: make real MODEL=FOLDER
-	@$(if $(MODEL),,$(error give a Hugging Face folder: make real MODEL=FOLDER))$(BIN)/kimi-pipeline real --model "$(MODEL)"
+real: install ## a real model through the whole lineage beside a control: make real MODEL=FOLDER [SET="inference.device=cuda model.dtype=bfloat16"]
+	@$(if $(MODEL),,$(error give a Hugging Face folder: make real MODEL=FOLDER))$(BIN)/kimi-pipeline real --model "$(MODEL)" $(SET:%=--set %)
 
 acceptance: install-dev ## every promise measured: make acceptance [TIER=full] [ONLY=NAME] [DATA=FOLDER] [MODEL=FOLDER]
 	@$(BIN)/kimi-pipeline acceptance --tier $(or $(TIER),standard) $(ONLY:%=--only %) $(DATA:%=--data %) $(MODEL:%=--model %)
