@@ -25,13 +25,15 @@ from kimi_pipeline.corpora.families import (
 )
 from kimi_pipeline.corpora.families.base import Family
 from kimi_pipeline.corpora.families.planted import PLANTED, planted_count
+from kimi_pipeline.corpora.families.registry import PLAIN
 from kimi_pipeline.corpora.families.steps import StepFamily
+from kimi_pipeline.corpora.families.stock import STOCK
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.problems import ANSWER_KINDS, is_held_out, problem_id
 
 SHARE = 0.2
 STEP_FAMILIES = [family for family in FAMILIES.values() if isinstance(family, StepFamily)]
-every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
+every_family = pytest.mark.parametrize("family", [*FAMILIES.values(), *PLAIN], ids=lambda family: family.name)
 hard_family = pytest.mark.parametrize("family", HARD, ids=lambda family: family.name)
 
 
@@ -122,6 +124,26 @@ def test_noisy_solutions_hold_plans_checks_and_restatements_and_clean_ones_none(
     for mark in ("Plan:", "Again ", "Now no change"):
         assert mark in noisy
         assert mark not in clean
+
+
+def test_a_shop_never_has_less_than_a_box_and_its_story_is_told_in_order():
+    rng = Random(0)
+    for _ in range(2_000):
+        item = STOCK.draw(rng)
+        has, lines = int(item.start), STOCK.solution(item, rng).splitlines()
+        moves = re.findall(r"(sells|gets) (\d+)", item.prompt)
+        assert [f"{'-' if verb == 'sells' else '+'}{moved}" for verb, moved in moves] == list(item.steps)
+        for (verb, moved), line in zip(moves, lines, strict=False):
+            before, has = has, has + (-int(moved) if verb == "sells" else int(moved))
+            assert has >= 1
+            assert line == f"{before} {'-' if verb == 'sells' else '+'} {moved} = {has}"
+        assert str(has) == item.answer
+        assert len(lines) == item.level + 1
+        for one, again in itertools.pairwise(STOCK.solution(item, rng, 0.5).splitlines()):
+            if again.startswith("Again "):
+                asked, found = again.removeprefix("Again ").split(" = ")
+                assert one.startswith(f"{asked} = ")
+                assert eval(asked) == int(found)  # two numbers and a sign, as the pattern of the lines above says
 
 
 @pytest.mark.parametrize("family", STEP_FAMILIES, ids=lambda family: family.name)

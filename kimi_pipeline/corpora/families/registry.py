@@ -16,14 +16,16 @@ from kimi_pipeline.corpora.families.programs import PROGRAMS
 from kimi_pipeline.corpora.families.queue import QUEUE
 from kimi_pipeline.corpora.families.recurrence import RECURRENCE
 from kimi_pipeline.corpora.families.register import REGISTER
+from kimi_pipeline.corpora.families.stock import STOCK
 from kimi_pipeline.errors import UserError
 
 HARD: tuple[Family, ...] = (REGISTER, RECURRENCE, QUEUE)  # what RL learns from and checkpoints are evaluated on
 EASY: tuple[Family, ...] = (PARITY, COIN)  # planted to be guessable
 CODE: tuple[Family, ...] = (PROGRAMS,)  # answered by programs, judged by running them
+PLAIN: tuple[Family, ...] = (STOCK,)  # in plain English: for chat models, the built-in tokenizer has no words for them
 FAMILIES: dict[str, Family] = {family.name: family for family in (*HARD, *EASY)}
 """Those with an answer in a box: what a profile has unless it says otherwise."""
-EVERY: dict[str, Family] = FAMILIES | {family.name: family for family in CODE}
+EVERY: dict[str, Family] = FAMILIES | {family.name: family for family in (*CODE, *PLAIN)}
 CONSTRUCTED = tuple(family.name for family in CODE)
 HARD_WEIGHT, EASY_WEIGHT = 3.0, 0.5  # a guessable family is learned from a few examples
 WEIGHTS = {name: EASY_WEIGHT if family in EASY else HARD_WEIGHT for name, family in EVERY.items()}
