@@ -30,7 +30,8 @@ class Corpora(Section):
     held_out_share: Share = Field(0.2, description="Share of built-in problems, by hash, that no training may see")
     families: list[str] = Field(
         ["register", "recurrence", "queue", "parity", "coin"],
-        description="Built-in families that are taught and written into the corpus; programs: tiny ones, judged by running",
+        description="Built-in families that are taught and written into the corpus; programs: tiny ones, judged by running; "
+        "stock: in plain English, for chat models",
     )
     problems_per_family: Count = Field(500, description="Rows that each built-in family writes into the corpus")
     evaluation_problems: Count = Field(1200, description="Held-out problems that checkpoints are evaluated on")
