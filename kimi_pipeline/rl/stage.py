@@ -16,6 +16,7 @@ from kimi_pipeline.curation.promotion import in_use
 from kimi_pipeline.curation.selection import RL_PROMPT_SET
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.plots import curves
+from kimi_pipeline.profiles.training import Rl
 from kimi_pipeline.reward_models.service import check_cot_folder
 from kimi_pipeline.reward_models.stages import COT_REWARD_MODEL
 from kimi_pipeline.rewards.code import CODE as PROGRAM_CODE
@@ -60,6 +61,7 @@ CODE = (
 )
 """What a run's course depends on: where one of these does something else, a saved run is not gone on with. The engine
 (`inference/vllm_carrier.py` and below) is left out: what it is asked is in these."""
+BY_HEART = 5  # times that a run asks each problem of its set, on average
 JUDGE_CODE = tuple(f"kimi_pipeline.reward_models.{name}" for name in ("cot", "service", "verdicts", "wording"))
 """What it depends on besides, where the reward asks the Chain-of-Thought RM."""
 
@@ -131,6 +133,8 @@ def run_job(context: Context) -> dict[str, Any]:
         raise UserError(
             f"prompt set {chosen['prompt_set']}@{chosen['version']} is empty: loosen its recipe's thresholds"
         )
+    if told := too_few(prompts.num_rows, context.profile.rl):
+        context.say(f"  {told}")
     path = context.home.jobs / f"prompts-{chosen['prompt_set']}-{chosen['digest']}.parquet"
     pq.write_table(prompts, path)
     return context.launcher.run(
@@ -147,6 +151,18 @@ def run_job(context: Context) -> dict[str, Any]:
             "prompt_set": {"name": chosen["prompt_set"], "version": chosen["version"], "digest": chosen["digest"]},
         },
         ranks=context.profile.rl.ranks,
+    )
+
+
+def too_few(problems: int, rl: Rl) -> str | None:
+    """What to say where a run asks a set of so many problems often enough to learn them by heart: its own pass rate rises
+    then, and the held-out one need not (docs/experiments.md, the first real model)."""
+    draws = rl.iterations * rl.prompts / problems
+    if draws < BY_HEART:
+        return None
+    return (
+        f"the set has {problems} problems, and each is asked about {draws:.0f} times: the policy may learn them by heart; "
+        f"a larger corpus or fewer rl.iterations tells more"
     )
 
 
