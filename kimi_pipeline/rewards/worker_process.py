@@ -55,7 +55,8 @@ class Worker:
         self._limits = limits
         self._buffer = b""
         self.done = 0
-        root = str(Path(__file__).parents[2])
+        # What we import it must find as well, also where packages lie on the path by the environment alone.
+        path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
         with tempfile.TemporaryFile() as said:  # until it is ready; then it says nothing any more
             self.process = subprocess.Popen(
@@ -63,7 +64,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
-                env=kept | {"PYTHONPATH": root, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+                env=kept | {"PYTHONPATH": path, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
                 start_new_session=True,
                 bufsize=0,
             )

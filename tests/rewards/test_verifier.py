@@ -92,6 +92,14 @@ def test_a_worker_that_never_starts_excludes_says_why_and_is_not_remembered(
     broken.close()
 
 
+def test_a_worker_finds_what_lies_on_the_callers_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with contextlib.closing(Pool(Limits(workers=1))) as pool:
+        assert Verifier(lambda: pool).verify("a^2-4", ["(a+2)(a-2)"])[0].status is Status.CORRECT
+    assert (tmp_path / "imported").is_file()
+
+
 def test_a_full_queue_excludes() -> None:
     pool = Pool(Limits(workers=1, waiting=1, cpu_seconds=1.0))
     try:
