@@ -74,7 +74,8 @@ class DockerBackend:
         self._clients: list[docker.APIClient] = []
         self._lock = threading.Lock()
         self._live: dict[str, DockerWorker] = {}
-        self._graves: set[str] = set()
+        self._coming: set[str] = set()  # names of containers that are being made
+        self._graves: set[str] = set()  # ids and names of containers to remove
         self._buried: deque[str] = deque()
         self._next_uid = 0
         try:
@@ -109,11 +110,15 @@ class DockerBackend:
     def start(self) -> DockerWorker:
         """A container whose agent runs. Raises BackendUnavailable when the engine can't make one."""
         self._sweep()
-        api, identity = self._api(), ""
+        # named beforehand: of a container whose making an engine died over, nothing else is known
+        api, name, identity = self._api(), f"sandbox-{uuid.uuid4().hex}", ""
+        with self._lock:
+            self._coming.add(name)
         try:
             uid = self._uid()
             identity = api.create_container(
                 self.image,
+                name=name,
                 entrypoint=list(workers.AGENT_COMMAND),
                 user="0:0",
                 hostname="sandbox",
@@ -130,13 +135,16 @@ class DockerBackend:
                 self._live[identity] = worker
             api.start(identity)
         except (DockerException, requests.RequestException, OSError) as error:
-            if identity:
-                self.bury(identity)
+            self.bury(identity or name)
             raise BackendUnavailable(self._why(error)) from error
+        finally:
+            with self._lock:
+                self._coming.discard(name)
         return worker
 
     def bury(self, identity: str) -> None:
-        """Removes a container. Where the engine doesn't answer, it is tried again at the next start and at close."""
+        """Removes a container, given by its id or name. Where the engine doesn't answer, it is tried again at the next
+        start and at close; what an engine that died left of it outside is cleared at close."""
         with self._lock:
             self._live.pop(identity, None)
             self._graves.add(identity)
@@ -155,7 +163,9 @@ class DockerBackend:
             worker.kill()
         until = time.monotonic() + _CLOSING_SECONDS
         with contextlib.suppress(BackendUnavailable):  # an engine that is gone removes them when it comes back
-            while self._left_in_engine() and time.monotonic() < until:
+            while (left := self._left_in_engine()) and time.monotonic() < until:
+                with self._lock:
+                    self._graves.update(left)
                 self._sweep()
                 time.sleep(0.05)
         with self._lock:
@@ -168,7 +178,7 @@ class DockerBackend:
         self._threads = threading.local()
 
     def leftovers(self) -> list[str]:
-        """Containers of this instance that belong to no live worker, and what an engine that died left of others."""
+        """Containers of this instance that belong to no worker, and what an engine that died left of others."""
         left = [f"container {identity}" for identity in self._left_in_engine()]
         with self._lock:
             buried = Remains(self._buried)
@@ -179,15 +189,14 @@ class DockerBackend:
             Remains(buried).clear()
 
     def _left_in_engine(self) -> list[str]:
-        """Ids of containers of this instance that belong to no live worker. Raises BackendUnavailable."""
+        """Ids of containers of this instance that belong to no worker, live or being made. Raises BackendUnavailable."""
         try:
             rows = self._api().containers(all=True, filters={"label": f"{LABEL}={self.instance}"})
         except (DockerException, requests.RequestException) as error:
             raise BackendUnavailable(self._why(error)) from error
         with self._lock:
-            left = [row["Id"] for row in rows if row["Id"] not in self._live]
-            self._graves.update(left)
-        return left
+            known = self._coming.union(self._live)
+        return [row["Id"] for row in rows if known.isdisjoint((row["Id"], *(name[1:] for name in row["Names"])))]
 
     def _remove_abandoned(self) -> None:
         """Containers of any instance that were made and never started: a host that died in between left them, and only one

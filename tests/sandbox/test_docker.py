@@ -15,6 +15,7 @@ from typing import Any
 import docker
 import docker.errors
 import pytest
+import requests
 
 from kimi_pipeline.home import CHECKOUT
 from sandbox import BackendUnavailable, Limits, Outcome, Sandbox, make_backend, workers
@@ -258,6 +259,31 @@ def test_remains_are_ended_before_they_are_forgotten(docker_room: Sandbox, monke
         finally:
             keeper.kill()
             backend.close()
+
+
+def test_a_container_that_the_engine_made_without_saying_so_is_removed(
+    docker_room: Sandbox, engine: docker.APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when an engine is killed between making a container and answering: nobody knows its id."""
+    make, failing = docker.APIClient.create_container, [requests.ConnectionError("Connection aborted")]
+
+    def unanswered(self: docker.APIClient, *arguments: Any, **settings: Any) -> Any:
+        made = make(self, *arguments, **settings)
+        assert containers(engine, backend) and backend.leftovers() == []  # it is being made, not left
+        if failing:
+            raise failing.pop()
+        return made
+
+    monkeypatch.setattr(docker.APIClient, "create_container", unanswered)
+    with contextlib.closing(DockerBackend(size=SIZE)) as backend:
+        monkeypatch.setattr(DockerBackend, "_remove", lambda *_: None)  # nor does it answer now
+        with pytest.raises(BackendUnavailable, match="Connection aborted"):
+            backend.start()
+        (lost,) = backend.leftovers()
+        monkeypatch.undo()
+        worker = backend.start()
+        assert [row["Id"][:12] for row in containers(engine, backend)] == [worker.identity], lost
+    assert containers(engine, backend) == []
 
 
 def test_close_ends_all(docker_room: Sandbox, engine: docker.APIClient) -> None:
