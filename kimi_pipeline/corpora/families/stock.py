@@ -1,8 +1,8 @@
 """The family `stock`: what a shop has left after up to five sales and deliveries, told in plain English (mathematics).
 
 Belongs here: its numbers, its wording, its solutions. Does not belong here: how many are drawn and for whom (`drawing.py`).
-For models that already read and reckon: a small chat model gets a part of them right, and a step is one sum of at most three
-digits. (The other families are for a model that knows nothing; after a short SFT such a chat model had 1 % of them right.)
+For models that already read and reckon: a small chat model gets a part of them right, and a step moves less than ten boxes.
+(The other families are for a model that knows nothing; after a short SFT such a chat model had 1 % of them right.)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WORDING = (
 )
 SALE, DELIVERY = "Then it sells {moved}.", "Then it gets {moved} more."
 FEWEST, MOST = 20, 99  # boxes at the start
-SMALLEST, LARGEST = 3, 69  # boxes that are moved at once
+SMALLEST, LARGEST = 2, 9  # boxes that are moved at once
 CHECK_SHARE = 0.15  # of a noisy solution's steps: it is done again on the next line, which repairs a slip
 
 
@@ -33,7 +33,7 @@ class Stock:
     levels: tuple[int, ...] = (1, 2, 3, 4, 5)
 
     def draw(self, rng: Random, level: int | None = None) -> Item:
-        """See `Family.draw`. No label: an answer is one of some two hundred, likelier ones among them."""
+        """See `Family.draw`. No label: an answer is one of some hundred, likelier ones among them."""
         level = rng.choice(self.levels) if level is None else level
         wording = rng.randrange(len(WORDING))
         start = has = rng.randint(FEWEST, MOST)
