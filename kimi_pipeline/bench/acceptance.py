@@ -5,7 +5,8 @@ against bounds. Does not belong here: what a command measures, keeping results (
 
 A check names a figure in what one command said, and its bound. Several checks may read one command, which runs once. A
 result is current while the code and the command are what they were; a check whose command can't run here says why and
-counts neither way.
+counts neither way. The machine's pace is taken before and after each command: bounds in seconds were set on one of
+`PACE_OF_BOUNDS`, and a shared machine may be half as fast for a day.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from kimi_pipeline.home import CHECKOUT, Home
 
 NAME = "acceptance"
 PROMISES = CHECKOUT / "benchmarks" / f"{NAME}.toml"
-CODE = ("kimi_pipeline", "sandbox", "assets", "resources", "benchmarks", "tests")
+CODE = ("kimi_pipeline", "sandbox", "assets", "resources")
+SUFFIXES = (".py", ".toml", ".j2", ".json", ".jsonl")
+PACE_OF_BOUNDS = 70  # `pace` where the bounds in seconds were set: two idle cores of an AMD EPYC (Zen 3)
 SAID = (0, 1)  # exit codes of a command that has an answer; 1 is "no"
 TAIL = 3  # lines of a failed command's stderr that are told
 
@@ -82,7 +85,8 @@ class Check(BaseModel):
 
 class Command(BaseModel):
     """What is run. `{data}` and `{model}` in `run` stand for the folders that the caller gives. `home` names a state folder
-    that commands share (else it is the caller's), `fresh` empties it first. `needs` is what not every machine has."""
+    that commands share (else it is the caller's), `fresh` empties it first. `needs` is what not every machine has. `tests`:
+    its figures are of the tests too, so that a change of them makes it stale."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -93,6 +97,7 @@ class Command(BaseModel):
     needs: Literal["", "docker", "gpu"] = ""
     home: str = ""
     fresh: bool = False
+    tests: bool = False
     check: tuple[Check, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -112,6 +117,7 @@ class Judged:
     figure: Any = None
     why: str = ""
     seconds: float = 0.0
+    pace: int | None = None  # ns, see `pace`
 
 
 def promises(path: Path = PROMISES) -> tuple[Command, ...]:
@@ -157,8 +163,7 @@ class Acceptance:
 
     def run(self, commands: Sequence[Command], *, again: bool = False) -> None:
         """Run every command without a current result that can run here (`again`: also those with one)."""
-        code = self._code()
-        cells = [self._cell(each, code) for each in commands if not self.obstacle(each)]
+        cells = [self._cell(each) for each in commands if not self.obstacle(each)]
         if again:
             for cell in cells:
                 self.study.forget(cell)
@@ -166,11 +171,10 @@ class Acceptance:
 
     def judge(self, commands: Sequence[Command]) -> list[Judged]:
         """Every check beside its figure. Runs nothing."""
-        code = self._code()
         found: list[Judged] = []
         for command in commands:
             obstacle = self.obstacle(command)
-            kept = Kept("missing") if obstacle else self.study.look(self._cell(command, code))
+            kept = Kept("missing") if obstacle else self.study.look(self._cell(command))
             found += [_judged(command, check, kept, obstacle) for check in command.check]
         return found
 
@@ -185,14 +189,14 @@ class Acceptance:
             return "no NVIDIA GPU here"
         return ""
 
-    def _code(self) -> str:
-        suffixes = (".py", ".toml", ".j2", ".json", ".jsonl")
-        return digest([folder_digest(CHECKOUT / name, suffixes) for name in CODE])
-
-    def _cell(self, command: Command, code: str) -> Cell:
+    def _cell(self, command: Command) -> Cell:
         given = [str(self.data or ""), str(self.model or "")]
-        inputs = {"code": code, "command": digest([command.run, given])}
-        return Cell(command.name, 0, lambda: inputs, lambda: self._measure(command))
+
+        def inputs() -> dict[str, str]:
+            parts = {"code": _code(), "command": digest([command.run, given])}
+            return parts | ({"tests": folder_digest(CHECKOUT / "tests", SUFFIXES)} if command.tests else {})
+
+        return Cell(command.name, 0, inputs, lambda: self._measure(command))
 
     def _measure(self, command: Command) -> dict[str, Any]:
         """What a command said and how long it took. Raises RuntimeError with its last words where it broke."""
@@ -200,7 +204,7 @@ class Acceptance:
         if command.fresh:
             shutil.rmtree(root, ignore_errors=True)
         words = [word.replace("{data}", str(self.data)).replace("{model}", str(self.model)) for word in command.run]
-        began = time.monotonic()
+        before, began = pace(), time.monotonic()
         done = subprocess.run(
             started_as(words),
             cwd=CHECKOUT,
@@ -215,7 +219,25 @@ class Acceptance:
         if speechless or done.returncode not in SAID:
             last = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-TAIL:]
             raise RuntimeError(f"exit code {done.returncode}: {' | '.join(last)}")
-        return {"seconds": round(seconds, 1), "exit_code": done.returncode, "said": said}
+        figures = {"seconds": round(seconds, 1), "exit_code": done.returncode, "said": said}
+        return figures | {"pace": round((before + pace()) / 2)}
+
+
+def pace() -> float:
+    """Nanoseconds that a step of a plain Python loop takes, the least of three tries: how fast the machine is now."""
+    steps, tries = 2_000_000, []
+    for _ in range(3):
+        began, total = time.perf_counter_ns(), 0
+        for number in range(steps):
+            total += number * number
+        tries.append((time.perf_counter_ns() - began) / steps)
+    return min(tries)
+
+
+def _code() -> str:
+    # of benchmarks only the programs: the table beside them is told a shortfall's cause after it was measured
+    programs = folder_digest(CHECKOUT / "benchmarks", (".py",))
+    return digest([*(folder_digest(CHECKOUT / name, SUFFIXES) for name in CODE), programs])
 
 
 def started_as(words: Sequence[str]) -> list[str]:
@@ -253,7 +275,7 @@ def _judged(command: Command, check: Check, kept: Kept, obstacle: str) -> Judged
     value = take(kept.result, check.figure)
     verdict: Verdict = "holds" if check.holds(value) else "falls short"
     why = "" if verdict == "holds" else f"no figure at {check.figure}" if value in (None, []) else check.shortfall
-    return Judged(command, check, verdict, value, why, kept.seconds)
+    return Judged(command, check, verdict, value, why, kept.seconds, kept.result.get("pace"))
 
 
 def _json(text: str) -> Any:

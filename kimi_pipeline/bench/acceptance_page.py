@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from kimi_pipeline.bench.acceptance import Judged
+from kimi_pipeline.bench.acceptance import PACE_OF_BOUNDS, Judged
 from kimi_pipeline.files import write_whole
 
 _SHOWN = 8  # of a list's figures; more are summed up
@@ -32,6 +32,7 @@ def as_rows(found: Sequence[Judged]) -> list[dict[str, Any]]:
             "why": each.why,
             "command": " ".join(each.command.run),
             "seconds": round(each.seconds, 1),
+            "pace": each.pace,
         }
         for each in found
     ]
@@ -62,12 +63,16 @@ def page(found: Sequence[Judged], date: str) -> str:
         f"{date}, {_machine()}: "
         + ", ".join(f"{number} {verdict}" for verdict, number in count.items() if number)
         + ".",
+        *_paces(found),
         "",
     ]
     short = [each for each in found if each.verdict in ("falls short", "failed")]
     if short:
         lines += ["## What falls short", ""]
-        lines += [f"- **{each.check.name}** ({shown(each.figure)}; {each.check.bound}): {each.why}" for each in short]
+        lines += [
+            f"- **{each.check.name}** ({shown(each.figure)}; {each.check.bound}{_slow(each)}): {each.why}"
+            for each in short
+        ]
         lines.append("")
     for section, group in groupby(found, key=lambda each: each.command.section):
         lines += [f"## {section}", "", "| check | promise | bound | figure | verdict |", "|---|---|---|---|---|"]
@@ -80,6 +85,21 @@ def page(found: Sequence[Judged], date: str) -> str:
         commands = dict.fromkeys(" ".join(each.command.run) for each in members)
         lines += ["", *(f"    {command}" for command in commands), ""]
     return "\n".join(lines)
+
+
+def _paces(found: Sequence[Judged]) -> list[str]:
+    """How fast the machine was, for readers of bounds in seconds."""
+    taken = [each.pace for each in found if each.pace is not None]
+    if not taken:
+        return []
+    return [
+        f"A step of a plain Python loop took {min(taken)} to {max(taken)} ns beside the commands; bounds in seconds were set "
+        f"where it takes {PACE_OF_BOUNDS}."
+    ]
+
+
+def _slow(one: Judged) -> str:
+    return "" if one.pace is None else f"; at {one.pace} ns a step"
 
 
 _ORDER = ("holds", "falls short", "failed", "not run")

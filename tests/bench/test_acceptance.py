@@ -101,10 +101,36 @@ def test_figures_are_held_against_their_bounds_and_measured_once(table: Path, ho
 
 def _the_page_tells_shortfalls_first(found: list[Judged], folder: Path) -> None:
     text = page(found, "2026-01-01")
-    assert text.index("**faster** (3, 4; at least 3.5): three ways were tried") < text.index("## Made up")
+    faster = next(each for each in found if each.check.name == "faster")
+    assert faster.pace is not None and faster.pace > 0
+    told = f"**faster** (3, 4; at least 3.5; at {faster.pace} ns a step): three ways were tried"
+    assert text.index(told) < text.index("## Made up")
     assert "1 holds, 2 falls short, 1 failed, 1 not run" in text
+    assert "A step of a plain Python loop took" in text
     write(found, folder)
     assert json.loads((folder / "acceptance.json").read_text())["checks"] == as_rows(found)
+
+
+def test_a_changed_test_makes_only_figures_of_tests_stale(
+    table: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "checkout"
+    (checkout / "tests").mkdir(parents=True)
+    monkeypatch.setattr("kimi_pipeline.bench.acceptance.CHECKOUT", checkout)
+    text = table.read_text()
+    of_tests = text.replace('"speed"', '"speed-of-tests"').replace('"fast', '"tests-fast').replace('"absent"', '"gone"')
+    table.write_text(
+        text + of_tests[: of_tests.index('[[command]]\nname = "broken"')].replace('"""]', '"""]\ntests = true', 1)
+    )
+    commands = [each for each in promises(table) if each.name.startswith("speed")]
+    whole = Acceptance(home, say=lambda text: None)
+    whole.run(commands)
+    (checkout / "tests" / "test_new.py").write_text("")
+    later = {each.check.name: each.verdict for each in whole.judge(commands)}
+    assert later["fast"] == "holds" and later["tests-fast"] == "not run"
+    (checkout / "kimi_pipeline").mkdir()
+    (checkout / "kimi_pipeline" / "new.py").write_text("")
+    assert {each.verdict for each in whole.judge(commands)} == {"not run"}
 
 
 @pytest.mark.parametrize(
