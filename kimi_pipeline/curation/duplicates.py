@@ -111,7 +111,7 @@ def write_duplicates(context: Context) -> None:
     """Rule: of the rows that say the same, one with an answer is kept before one without, then one with a known
     licence, one with labels of its source, one of an earlier source of the profile, an earlier row."""
     scope = in_scope(context)
-    near = _clustered(context) if context.profile.curation.near_duplicates else NOTHING
+    near = _clustered(context) if context.profile.curation.near_duplicates else _nothing()
     listed = ", ".join(f"'{name}'" for name in scope["sources"])
     context.lake.replace_query(
         tables.DUPLICATES,
@@ -124,20 +124,21 @@ def write_duplicates(context: Context) -> None:
     )
 
 
-NOTHING = pa.table({"problem_id": pa.array([], pa.string()), "cluster": pa.array([], pa.string())})
+def _nothing() -> pa.Table:
+    return pa.schema({"problem_id": pa.string(), "cluster": pa.string()}).empty_table()
 
 
 def _clustered(context: Context) -> pa.Table:
     """problem_id and cluster of the problems that have a near-duplicate."""
     scope = in_scope(context)
     signed: list[pa.Table] = []
-    found = [NOTHING]
+    found = [_nothing()]
     texts = context.lake.stream(
         f"select problem_id, {TEXT} as text from problems where {COMPARED}", scope, rows=SHARD_ROWS
     )
     context.shards.map(signatures, texts, signed.append)
     if not signed:
-        return NOTHING
+        return _nothing()
     # Most problems share their numbers with no other: they are done, and only the others are read a second time.
     shared = context.lake.sql(
         "with once as (select distinct problem_id, signature from signed) "

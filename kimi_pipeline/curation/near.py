@@ -16,16 +16,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from rensa import RMinHash
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 
 from kimi_pipeline.curation.wording import FUNCTIONS, LETTERS, OPPOSITES, moved_together, tokens
 from kimi_pipeline.curation.words import Hashes, Rows, Words
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 PERMUTATIONS, BANDS = 128, 32  # four rows a band: found with p > 0.99 from a similarity of 0.6
 SEED = 20250122
@@ -106,6 +108,8 @@ class Texts:
 
     @classmethod
     def of(cls, texts: Sequence[str], answers: Sequence[str | None]) -> Texts:
+        from scipy.sparse import csr_matrix  # takes a fifth of a second that every start of the definitions would wait
+
         words = Words.of(texts)
         sets = csr_matrix(
             (np.ones(len(words.ids), np.int32), words.ids, words.offsets), shape=(len(words), len(words.vocabulary))
@@ -205,6 +209,9 @@ def _marks(words: Words) -> NDArray[np.int16]:
 
 
 def _components(left: Rows, right: Rows, count: int) -> Rows:
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import connected_components
+
     graph = csr_matrix((np.ones(len(left), np.int8), (left, right)), shape=(count, count))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 

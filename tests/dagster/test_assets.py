@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import dagster as dg
 import pytest
@@ -14,7 +16,7 @@ from assets.launch import exit_code
 from assets.run_config import EVERYDAY, config_class, given_changes
 from assets.shown import MOST_FIGURES, markdown_table
 from kimi_pipeline.errors import UserError
-from kimi_pipeline.home import Home
+from kimi_pipeline.home import CHECKOUT, Home
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.lineage import STAGES
 from kimi_pipeline.profiles import load_profile
@@ -27,6 +29,13 @@ from tests.dagster.fakes import LINEAGE, breaks, refuses, runs_job, with_compute
 def shown(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, object]:
     events = result.asset_materializations_for_node(asset)
     return {name: value.value for name, value in events[0].metadata.items()}
+
+
+def test_definitions_are_there_without_waiting_for_what_only_jobs_need() -> None:
+    heavy = {"torch", "vllm", "deepspeed", "transformers", "datasets", "mlflow", "sklearn", "scipy", "pandas"}
+    program = f"import assets.definitions, sys; print(sorted({heavy} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert said.stdout.strip() == "[]"
 
 
 def test_graph_has_what_the_stages_say(home: Home) -> None:
