@@ -36,7 +36,7 @@ CODE = ("kimi_pipeline", "sandbox", "assets", "resources")
 SUFFIXES = (".py", ".toml", ".j2", ".json", ".jsonl")
 PACE_OF_BOUNDS = 70  # `pace` where the bounds in seconds were set: two idle cores of an AMD EPYC (Zen 3)
 SAID = (0, 1)  # exit codes of a command that has an answer; 1 is "no"
-TAIL = 3  # lines of a failed command's stderr that are told
+TAIL = 3  # lines of a failed command's standard error that are told
 
 Verdict = Literal["holds", "falls short", "not run", "failed"]
 
@@ -215,10 +215,12 @@ class Acceptance:
             check=False,
         )
         seconds, said = time.monotonic() - began, _json(done.stdout)
-        speechless = said is None and any(check.figure.startswith("said") for check in command.check)
-        if speechless or done.returncode not in SAID:
-            last = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()][-TAIL:]
-            raise RuntimeError(f"exit code {done.returncode}: {' | '.join(last)}")
+        out, err = _lines(done.stdout), _lines(done.stderr)
+        if done.returncode not in SAID:
+            raise RuntimeError(f"exit code {done.returncode}: {' | '.join([*out[-1:], *err[-TAIL:]])}")
+        if said is None and any(check.figure.startswith("said") for check in command.check):
+            told = f"begins with {out[0]!r}" if out else f"is empty: {' | '.join(err[-TAIL:])}"
+            raise RuntimeError(f"exit code {done.returncode}, no JSON: standard output {told}")
         figures = {"seconds": round(seconds, 1), "exit_code": done.returncode, "said": said}
         return figures | {"pace": round((before + pace()) / 2)}
 
@@ -276,6 +278,10 @@ def _judged(command: Command, check: Check, kept: Kept, obstacle: str) -> Judged
     verdict: Verdict = "holds" if check.holds(value) else "falls short"
     why = "" if verdict == "holds" else f"no figure at {check.figure}" if value in (None, []) else check.shortfall
     return Judged(command, check, verdict, value, why, kept.seconds, kept.result.get("pace"))
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _json(text: str) -> Any:

@@ -128,7 +128,8 @@ def _held(pid: int) -> float:
 
 def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     home = Home(Path(spec["home"])).prepare()
-    context = context_on(home, Path(spec["corpus"]), spec["rows"])
+    # standard output is the bench's own, which says JSON there
+    context = replace(context_on(home, Path(spec["corpus"]), spec["rows"]), say=report.info)
     memory = Memory()
     memory.start()
     timed: dict[str, Any] = {}

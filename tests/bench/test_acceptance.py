@@ -55,6 +55,17 @@ figure = "said.ratio"
 at_least = 1
 
 [[command]]
+name = "chatty"
+section = "Made up"
+run = ["python", "-c", "print('corpus: reading'); print(1)"]
+tier = "full"
+[[command.check]]
+name = "says-json"
+promise = "says JSON alone"
+figure = "said"
+equals = 1
+
+[[command]]
 name = "real"
 section = "Real data"
 run = ["python", "{{data}}/x.py"]
@@ -86,11 +97,13 @@ def test_figures_are_held_against_their_bounds_and_measured_once(table: Path, ho
         "faster": "falls short",
         "absent": "falls short",
         "works": "failed",
+        "says-json": "failed",
         "on-data": "not run",
     }
     assert found["faster"].why == "three ways were tried"
     assert found["absent"].why == "no figure at said.nothing"
     assert "the disk is full" in found["works"].why
+    assert found["says-json"].why == "exit code 0, no JSON: standard output begins with 'corpus: reading'"
     assert found["on-data"].why == "needs --data FOLDER"
     Acceptance(home, say=lambda text: None).run(commands)
     assert (tmp_path / "counter").read_text() == "x"
@@ -105,7 +118,7 @@ def _the_page_tells_shortfalls_first(found: list[Judged], folder: Path) -> None:
     assert faster.pace is not None and faster.pace > 0
     told = f"**faster** (3, 4; at least 3.5; at {faster.pace} ns a step): three ways were tried"
     assert text.index(told) < text.index("## Made up")
-    assert "1 holds, 2 falls short, 1 failed, 1 not run" in text
+    assert "1 holds, 2 falls short, 2 failed, 1 not run" in text
     assert "A step of a plain Python loop took" in text
     write(found, folder)
     assert json.loads((folder / "acceptance.json").read_text())["checks"] == as_rows(found)
@@ -159,7 +172,7 @@ def test_what_is_no_number_keeps_no_bound(value: Any) -> None:
 def test_the_tiers_and_names_choose(table: Path) -> None:
     commands = promises(table)
     assert [each.name for each in chosen(commands, "standard", [])] == ["speed", "real"]
-    assert [each.name for each in chosen(commands, "full", [])] == ["speed", "broken", "real"]
+    assert [each.name for each in chosen(commands, "full", [])] == ["speed", "broken", "chatty", "real"]
     assert [each.name for each in chosen(commands, "standard", ["works"])] == ["broken"]
     with pytest.raises(UserError, match="no check 'fats': one of"):
         chosen(commands, "standard", ["fats"])

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from kimi_pipeline.bench import generated
+import pytest
+
+from kimi_pipeline.bench import curation, generated
 from kimi_pipeline.bench.curation import quality
 from kimi_pipeline.bench.near_chain import chain
+from kimi_pipeline.home import Home
 
 
 def test_the_generated_corpus_has_its_shares_and_its_clusters() -> None:
@@ -46,3 +49,10 @@ def test_our_chain_finds_the_generated_rewordings_and_keeps_the_template() -> No
     assert measured["recall"] >= 0.95
     assert measured["wrongly_dropped_share"] <= 0.001
     assert not {rows[row]["planted"] for cluster in found for row in cluster} & {"template"}
+
+
+def test_the_stages_leave_standard_output_to_the_bench(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    found = curation._run(home, 400)
+    told = capfd.readouterr()
+    assert found["problems_per_second"] > 0
+    assert "corpus:" in told.err and told.out == ""
