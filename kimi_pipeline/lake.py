@@ -26,6 +26,7 @@ from kimi_pipeline.tables import Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+TURN = ".turn"  # how the names of its locks end, which lie beside the tables and stay
 APPEND_TRIES = 20  # appends to one table never conflict in Delta; the tries cover a racing creation of it
 
 
@@ -36,7 +37,7 @@ class Lake(LakeReader):
     def in_turn(self, what: str) -> Iterator[None]:
         """One at a time, of all processes that share the lake, for `what` (the name of a table or a set); waits for its turn."""
         self.root.mkdir(parents=True, exist_ok=True)
-        with locks.in_turn(self.root / f".{what}.turn"):
+        with locks.in_turn(self.root / f".{what}{TURN}"):
             yield
 
     def append(

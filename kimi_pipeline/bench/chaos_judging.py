@@ -23,7 +23,7 @@ from kimi_pipeline.digests import digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.folders import LOCK
 from kimi_pipeline.home import Home
-from kimi_pipeline.lake import Lake
+from kimi_pipeline.lake import TURN, Lake
 
 RESULTS = {(stage, temperature) for stage in ("base", "sft", "rl") for temperature in (0.0, 1.0)}
 CONTENT = {
@@ -133,7 +133,7 @@ def leftovers(home: Home) -> list[str]:
     found = []
     for path in sorted(home.root.rglob("*")):
         name = path.relative_to(home.root)
-        if path.name in STAY:
+        if path.name in STAY or path.suffix == TURN:
             continue
         if any(name.is_relative_to(folder) for folder in FOREIGN):
             if name.parent == Path("lake") and path.name.startswith("."):

@@ -16,7 +16,8 @@ import pytest
 
 from kimi_pipeline import tables
 from kimi_pipeline.bench.chaos_faults import processes_of
-from kimi_pipeline.home import CHECKOUT
+from kimi_pipeline.bench.chaos_judging import leftovers
+from kimi_pipeline.home import CHECKOUT, Home
 from kimi_pipeline.lake import Lake
 from kimi_pipeline.lineage import STAGES
 from tests.conftest import require
@@ -83,6 +84,10 @@ def test_a_killed_run_continues_and_draws_no_committed_sample_again(finished: di
     assert set(finished["committed"]) <= set(ids)
     versions = finished["lake"].rows("select count(distinct run_id) n from samples")
     assert versions[0]["n"] == 2  # the killed run's samples are still its own
+
+
+def test_a_killed_run_leaves_nothing_half_written(finished: dict[str, Any]) -> None:
+    assert leftovers(Home(finished["home"])) == []
 
 
 def test_the_run_tells_what_came_out(finished: dict[str, Any]) -> None:
