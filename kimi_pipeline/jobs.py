@@ -120,15 +120,15 @@ def owned_environment() -> dict[str, str]:
     return {**os.environ, OWNER: str(os.getpid())}
 
 
-def die_with_parent() -> None:
-    """End this process when its parent or its owner dies (a killed run must not leave a job sampling).
+def die_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
+    """End this process, by that signal, when its parent or its owner dies (a killed run must not leave a job sampling).
 
     The kernel tells of the parent at once. The owner is watched as well: between it and a rank stands DeepSpeed's
     launcher, which lives on when its own parent is killed.
     """
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG
+    ctypes.CDLL(None).prctl(1, by)  # 1: PR_SET_PDEATHSIG
     if OWNER in os.environ:
         threading.Thread(target=_die_with, args=(int(os.environ[OWNER]),), daemon=True).start()
 

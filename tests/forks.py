@@ -57,8 +57,12 @@ class ForkLauncher:
 
 def start(spec: Path) -> Job:
     """The job of a spec that `write_spec` wrote."""
-    command = [sys.executable, "-m", "tests.forked", str(spec)]
-    return Job(_warm().start(command, owned_environment() | TOLD), spec.with_name("log"))
+    return Job(start_module("tests.forked", spec), spec.with_name("log"))
+
+
+def start_module(module: str, argument: Path) -> Process:
+    """`python -m MODULE ARGUMENT`."""
+    return _warm().start([sys.executable, "-m", module, str(argument)], owned_environment() | TOLD)
 
 
 @cache

@@ -9,6 +9,7 @@ a killed job asks for the rest alone; no engine starts where nothing is missing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from itertools import chain
@@ -20,9 +21,9 @@ import pyarrow.parquet as pq
 from kimi_pipeline import tables
 from kimi_pipeline.curation.model_labels import MAX_TOKENS, TEMPERATURE, Form
 from kimi_pipeline.home import Home
+from kimi_pipeline.inference.carriers import Carriers
 from kimi_pipeline.inference.json_form import JsonForm
 from kimi_pipeline.inference.request import Completion, SampleRequest, Sampling
-from kimi_pipeline.inference.sampling_job import Carriers
 from kimi_pipeline.inference.store import Committer
 from kimi_pipeline.jobs import Report, job_main
 from kimi_pipeline.lake import Lake
@@ -33,7 +34,13 @@ PURPOSE = "label"
 
 def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     """Ask for what is missing; returns how many answers came, how many failed for now, and the last error."""
-    profile, form = Profile.model_validate(spec["profile"]), _form(spec["form"])
+    profile = Profile.model_validate(spec["profile"])
+    with contextlib.closing(Carriers(profile)) as carriers:
+        return _label(spec, profile, carriers, report)
+
+
+def _label(spec: dict[str, Any], profile: Profile, carriers: Carriers, report: Report) -> dict[str, Any]:
+    form, limits = _form(spec["form"]), profile.limits
     lake, checkpoint = Lake(Home(Path(spec["home"])).lake), spec["checkpoint"]
     stored = lake.rows(
         "select sample_id from model_labels where form = ? and checkpoint = ?", [form.id, checkpoint["digest"]]
@@ -44,28 +51,24 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     told: dict[str, Any] = {"answered": 0, "failed": 0, "last_error": ""}
     if first is None:
         return told
-    carriers, limits = Carriers(profile), profile.limits
     folder = Path(checkpoint["folder"]) if checkpoint["folder"] else None
-    try:
-        with Committer(
-            lake,
-            run_id=spec["run_id"],
-            reason=f"labels: {form.id}",
-            seconds=limits.commit_seconds,
-            samples=limits.commit_samples,
-            table=tables.MODEL_LABELS,
-        ) as committer:
-            carrier = carriers.serving(folder)
-            for answer in carrier.generate(chain([first], requests)):
-                if answer.error and answer.retryable:
-                    told["failed"] += 1
-                    told["last_error"] = answer.error
-                    continue
-                committer.add(_row(answer, form, carrier.name))
-                told["answered"] += 1
-                report.progress(len(stored) + told["answered"], total, f"labels ({form.json.key})")
-    finally:
-        carriers.close()
+    with Committer(
+        lake,
+        run_id=spec["run_id"],
+        reason=f"labels: {form.id}",
+        seconds=limits.commit_seconds,
+        samples=limits.commit_samples,
+        table=tables.MODEL_LABELS,
+    ) as committer:
+        carrier = carriers.serving(folder)
+        for answer in carrier.generate(chain([first], requests)):
+            if answer.error and answer.retryable:
+                told["failed"] += 1
+                told["last_error"] = answer.error
+                continue
+            committer.add(_row(answer, form, carrier.name))
+            told["answered"] += 1
+            report.progress(len(stored) + told["answered"], total, f"labels ({form.json.key})")
     return told
 
 

@@ -1,7 +1,7 @@
 """The sampling job: `python -m kimi_pipeline.inference.sampling_job SPEC` draws what is missing and commits it.
 
-Belongs here: the job around plans, carrier, verdicts and commits; which carrier serves which checkpoint. Does not belong
-here: any of those parts. With the endpoint carrier neither torch nor vLLM is imported.
+Belongs here: the job around plans, carrier, verdicts and commits. Does not belong here: any of those parts. With the
+endpoint carrier neither torch nor vLLM is imported.
 
 The spec: `{"home", "profile", "run_id", "passes": [{"purpose", "checkpoint": {"digest", "folder"}, "template",
 "format", "temperature", "top_p", "max_tokens", "samples", "stop_at_first_correct", "stopping", "constrained",
@@ -27,6 +27,7 @@ from kimi_pipeline.digests import digest
 from kimi_pipeline.home import Home
 from kimi_pipeline.inference.adaptive import StoppingRule
 from kimi_pipeline.inference.budget import Bounds
+from kimi_pipeline.inference.carriers import Carriers
 from kimi_pipeline.inference.drawing import Counts, as_result
 from kimi_pipeline.inference.plans import Ask, Plan, read_problems
 from kimi_pipeline.inference.request import Carrier, SampleRequest, Sampling, error_code
@@ -64,45 +65,6 @@ class Pass:
         )
         folder = checkpoint.get("folder")
         return cls(ask, Path(folder) if folder else None, Path(values["problems"]))
-
-
-class Carriers:
-    """The carrier that answers for a checkpoint: one endpoint for all, or one vLLM engine whose weights are swapped."""
-
-    def __init__(self, profile: Profile) -> None:
-        self._profile = profile
-        self._carrier: Carrier | None = None
-        self._folder: Path | None = None
-        self.seconds = 0.0
-
-    def serving(self, folder: Path | None) -> Carrier:
-        """The carrier, with the weights of `folder`; starts it on the first call."""
-        started = time.monotonic()
-        settings, model = self._profile.inference, self._profile.model
-        if settings.carrier == "endpoint":
-            if self._carrier is None:
-                from kimi_pipeline.inference.endpoint_carrier import EndpointCarrier
-
-                self._carrier = EndpointCarrier(settings)
-            return self._carrier
-        from kimi_pipeline.inference.vllm_carrier import VllmCarrier
-
-        if folder is None:
-            raise ValueError("a pass for vLLM needs the checkpoint's folder")
-        if isinstance(self._carrier, VllmCarrier) and self._folder != folder and self._carrier.can_swap(folder):
-            self._carrier.swap(folder)
-        elif self._folder != folder:
-            self.close()
-            self._carrier = VllmCarrier(folder, settings, window=model.window, dtype=model.dtype, logprobs=False)
-        self._folder = folder
-        self.seconds += time.monotonic() - started
-        assert self._carrier is not None
-        return self._carrier
-
-    def close(self) -> None:
-        if self._carrier is not None:
-            self._carrier.close()
-            self._carrier = None
 
 
 @dataclass
@@ -184,9 +146,10 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     home = Home(Path(spec["home"]))
     passes = [Pass.parse(values) for values in spec["passes"]]
     require_distinct(passes)
-    store = SampleStore(Lake(home.lake))
-    with exclusive(home, passes, report):
-        return as_result(_draw(profile, store, passes, spec["run_id"], report, _bounds(spec.get("bounds") or {})))
+    bounds = _bounds(spec.get("bounds") or {})
+    with contextlib.closing(Carriers(profile)) as carriers, exclusive(home, passes, report):
+        store = SampleStore(Lake(home.lake))
+        return as_result(_draw(profile, store, carriers, passes, spec["run_id"], report, bounds))
 
 
 def _bounds(values: dict[str, Any]) -> Bounds:
@@ -214,7 +177,13 @@ def by_folder(planned: Sequence[tuple[Pass, Plan]]) -> dict[Path | None, list[Pl
 
 
 def _draw(
-    profile: Profile, store: SampleStore, passes: Sequence[Pass], run_id: str, report: Report, bounds: Bounds
+    profile: Profile,
+    store: SampleStore,
+    carriers: Carriers,
+    passes: Sequence[Pass],
+    run_id: str,
+    report: Report,
+    bounds: Bounds,
 ) -> Counts:
     started = time.monotonic()
     committed = {
@@ -234,26 +203,22 @@ def _draw(
     if not missing:
         needless = sum(plan.total for plan in plans) - reused - imported
         return Counts(reused=reused, imported=imported, errors={}, not_needed=needless)
-    carriers = Carriers(profile)
     limits = profile.limits
     references = [problem.reference for plan in plans for problem in plan.problems.values()]
-    try:
-        with (
-            reward_for(profile, store.lake, references) as reward,
-            Committer(
-                store.lake,
-                run_id=run_id,
-                reason=f"samples: {purposes}",
-                seconds=limits.commit_seconds,
-                samples=limits.commit_samples,
-            ) as committer,
-        ):
-            drawing = Drawing(plans, committer, reward, report, bounds)
-            # Passes of one checkpoint draw together: the engine never idles on the last answers of one of them.
-            for folder, group in by_folder(planned).items():
-                drawing.run(partial(carriers.serving, folder), group)
-    finally:
-        carriers.close()
+    with (
+        reward_for(profile, store.lake, references) as reward,
+        Committer(
+            store.lake,
+            run_id=run_id,
+            reason=f"samples: {purposes}",
+            seconds=limits.commit_seconds,
+            samples=limits.commit_samples,
+        ) as committer,
+    ):
+        drawing = Drawing(plans, committer, reward, report, bounds)
+        # Passes of one checkpoint draw together: the engine never idles on the last answers of one of them.
+        for folder, group in by_folder(planned).items():
+            drawing.run(partial(carriers.serving, folder), group)
     drawn, failed, left = committer.committed, sum(drawing.failed.values()), sum(plan.missing for plan in plans)
     return Counts(
         drawn=drawn,

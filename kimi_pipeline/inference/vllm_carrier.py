@@ -22,6 +22,7 @@ from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.request import Completion, SampleRequest, failed
 from kimi_pipeline.inference.short_answer import pattern
 from kimi_pipeline.inference.vllm_engine import build_llm
+from kimi_pipeline.profiles import Profile
 from kimi_pipeline.profiles.sections import Inference
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from vllm.outputs import RequestOutput
     from vllm.v1.engine.llm_engine import LLMEngine
 
-AHEAD = 2  # requests handed to the engine, as a multiple of what it decodes together: its queue never runs dry
+AHEAD = 2  # requests handed to an engine, as a multiple of what it decodes together
 FINISH_REASONS = {"stop": "stop", "length": "length", "repetition": "repetition"}
 MARK = "\u2063kimi\u2063"  # invisible separators around a word: no template holds it
 VOLATILE_CONFIG = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
@@ -64,6 +65,7 @@ class VllmCarrier:
         self._settings = settings
         self._logprobs = logprobs
         self._texts = texts
+        self._running: dict[str, SampleRequest] = {}  # handed to the engine and not yet answered
         self.steps = 0  # of the engine, since it was started: each decodes one token of every running request
         self._identity = swap_identity(folder)
         self.llm = build_llm(folder, settings, window=window, dtype=dtype, **engine)
@@ -88,30 +90,28 @@ class VllmCarrier:
         is aborted.
         """
         waiting = iter(requests)
-        running: dict[str, SampleRequest] = {}
         exhausted = False
         try:
             while True:
-                while not exhausted and len(running) < AHEAD * self._settings.max_num_seqs:
+                while not exhausted and len(self._running) < ahead(self._settings):
                     request = next(waiting, None)
                     if request is None:
                         exhausted = True
-                    elif (refused := self._submit(request)) is not None:
+                    elif (refused := self.submit(request)) is not None:
                         yield refused
-                    else:
-                        running[request.sample_id] = request
-                if not running:
+                if not self.is_busy:
                     return
-                self.steps += 1
-                for output in self.engine.step():
-                    if output.finished:
-                        yield self._completion(running.pop(output.request_id), output)  # type: ignore[arg-type]
+                yield from self.step()
         finally:
-            if running:
-                self.engine.abort_request(list(running), internal=False)
+            self.abort()
 
-    def _submit(self, request: SampleRequest) -> Completion | None:
-        """Hand a request to the engine; returns its completion at once where it can't be answered."""
+    @property
+    def is_busy(self) -> bool:
+        """Whether a submitted request waits for its answer."""
+        return bool(self._running)
+
+    def submit(self, request: SampleRequest) -> Completion | None:
+        """Hand a request to the engine, for `step` to answer; returns its completion at once where it can't be answered."""
         tokens = request.prompt_token_ids or self._prompt_tokens(request.user_message)
         if len(tokens) + request.sampling.max_tokens > self.window:
             asked = f"{len(tokens)} tokens of prompt and {request.sampling.max_tokens} for the answer"
@@ -120,7 +120,20 @@ class VllmCarrier:
         from vllm.inputs import tokens_input
 
         self.engine.add_request(request.sample_id, tokens_input(list(tokens)), self._parameters(request))
+        self._running[request.sample_id] = request
         return None
+
+    def step(self) -> list[Completion]:
+        """Decode one token of every running request; returns the completions that ended with it."""
+        self.steps += 1
+        ended = [output for output in self.engine.step() if output.finished]
+        return [self._completion(self._running.pop(output.request_id), output) for output in ended]  # type: ignore[arg-type]
+
+    def abort(self) -> None:
+        """Give up what is still decoding."""
+        if self._running:
+            self.engine.abort_request(list(self._running), internal=False)
+            self._running.clear()
 
     def _parameters(self, request: SampleRequest) -> SamplingParams:
         from vllm import SamplingParams
@@ -210,6 +223,37 @@ class VllmCarrier:
         engine.llm_engine.engine_core.shutdown()
         del engine
         gc.collect()
+
+
+class VllmServer:
+    """One engine in this process for one checkpoint after the other: weights are swapped in place where the shapes allow it.
+    The engine starts with the first checkpoint."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._folder: Path | None = None
+        self._carrier: VllmCarrier | None = None
+
+    def serving(self, folder: Path) -> VllmCarrier:
+        """The carrier with the weights of `folder`. Raises UserError for a folder that can't be served."""
+        if self._carrier is not None and self._folder != folder and self._carrier.can_swap(folder):
+            self._carrier.swap(folder)
+        elif self._carrier is None or self._folder != folder:
+            self.close()
+            settings, model = self._profile.inference, self._profile.model
+            self._carrier = VllmCarrier(folder, settings, window=model.window, dtype=model.dtype, logprobs=False)
+        self._folder = folder
+        return self._carrier
+
+    def close(self) -> None:
+        if self._carrier is not None:
+            self._carrier.close()
+            self._carrier = None
+
+
+def ahead(settings: Inference) -> int:
+    """Requests that one engine has at hand at most: what it decodes, and as many that wait, so that its queue never runs dry."""
+    return AHEAD * settings.max_num_seqs
 
 
 def render_prompt(tokenizer: Any, user_message: str) -> tuple[int, ...]:

@@ -58,6 +58,9 @@ class Inference(Section):
     )
     gpu_memory_share: Share = Field(0.4, description="Share of a GPU's memory that vLLM may take beside the trainer")
     tensor_parallel: Count = Field(1, description="Ranks that share one vLLM model")
+    data_parallel: Count = Field(
+        1, description="Engines that sample beside each other on this machine (RL has one a rank, or a few ranks)"
+    )
     threads: Count = Field(2, description="CPU threads of sampling and training")
     endpoint_url: str | None = Field(
         None, description="Base URL of an OpenAI-compatible endpoint (http://host:port/v1)"

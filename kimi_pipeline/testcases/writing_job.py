@@ -16,8 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from kimi_pipeline.inference.carriers import Carriers
 from kimi_pipeline.inference.request import Completion, SampleRequest, Sampling
-from kimi_pipeline.inference.sampling_job import Carriers
 from kimi_pipeline.jobs import Report, job_main
 from kimi_pipeline.profiles.profile import Profile
 from kimi_pipeline.reasons import Reason
@@ -91,25 +91,22 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     profile = Profile.model_validate(spec["profile"])
     checkpoint = spec["checkpoint"]
     folder = Path(checkpoint["folder"]) if checkpoint["folder"] else None
-    carriers = Carriers(profile)
-    try:
-        with contextlib.ExitStack() as stack:
-            packages = stack.enter_context(cyaron_folder())
-            section = profile.sandbox.model_copy(update={"packages": str(packages)})
-            box = stack.enter_context(open_sandbox(section))
-            found = write_programs(
-                FORMS[spec["form"]],
-                spec["problems"],
-                lambda requests: list(carriers.serving(folder).generate(requests)),
-                box,
-                checkpoint=checkpoint["digest"],
-                attempts=profile.testcases.writer_attempts,
-                max_tokens=profile.testcases.writer_max_tokens,
-                seed=profile.seed,
-                say=report.info,
-            )
-    finally:
-        carriers.close()
+    with contextlib.ExitStack() as stack:
+        carriers = stack.enter_context(contextlib.closing(Carriers(profile)))
+        packages = stack.enter_context(cyaron_folder())
+        section = profile.sandbox.model_copy(update={"packages": str(packages)})
+        box = stack.enter_context(open_sandbox(section))
+        found = write_programs(
+            FORMS[spec["form"]],
+            spec["problems"],
+            lambda requests: list(carriers.serving(folder).generate(requests)),
+            box,
+            checkpoint=checkpoint["digest"],
+            attempts=profile.testcases.writer_attempts,
+            max_tokens=profile.testcases.writer_max_tokens,
+            seed=profile.seed,
+            say=report.info,
+        )
     return {"attempts": {name: [asdict(one) for one in several] for name, several in found.items()}}
 
 
