@@ -25,10 +25,13 @@ hypothesis.settings.register_profile("kimi", deadline=None)
 hypothesis.settings.load_profile("kimi")
 
 
-TOGETHER = ("sandbox", "testcases")  # folders whose tests share warm workers, kill some and count what is left
-
-
-LONGEST = (TOGETHER[0], "tests/lineage/test_smoke_run.py", "tests/rl/test_partial_job.py")
+TOGETHER = {
+    "sandbox": "sandbox",  # warm workers: tests share them, kill some and count what is left
+    "testcases": "sandbox",
+    "inference": "inference",  # an engine
+}
+"""Folders whose tests one process runs in a row, by what they share."""
+LONGEST = ("sandbox", "tests/lineage/test_smoke_run.py", "tests/rl/test_partial_job.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Under `-n`, each process takes file after file, or those folders whole."""
+    """Under `-n`, each process takes file after file, or `TOGETHER` whole."""
     from xdist.scheduler import LoadScopeScheduling
 
     class InARow(LoadScopeScheduling):
@@ -50,7 +53,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def _in_a_row(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
-    return TOGETHER[0] if file.split("/")[1] in TOGETHER else file
+    return TOGETHER.get(file.split("/")[1], file)
 
 
 class NoJobs:

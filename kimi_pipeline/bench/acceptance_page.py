@@ -70,7 +70,7 @@ def page(found: Sequence[Judged], date: str) -> str:
     if short:
         lines += ["## What falls short", ""]
         lines += [
-            f"- **{each.check.name}** ({shown(each.figure)}; {each.check.bound}{_slow(each)}): {each.why}"
+            f"- **{each.check.name}** ({shown(each.figure)}; {each.check.bound}{_pace(each)}): {each.why}"
             for each in short
         ]
         lines.append("")
@@ -98,7 +98,7 @@ def _paces(found: Sequence[Judged]) -> list[str]:
     ]
 
 
-def _slow(one: Judged) -> str:
+def _pace(one: Judged) -> str:
     return "" if one.pace is None else f"; at {one.pace} ns a step"
 
 

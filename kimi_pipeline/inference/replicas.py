@@ -33,7 +33,7 @@ from kimi_pipeline.jobs import die_with_parent
 from kimi_pipeline.profiles import Profile
 from kimi_pipeline.profiles.sections import Inference
 
-END_SECONDS = 10.0  # for an engine to end by itself
+END_SECONDS = 2.0  # for an engine's process to end by itself
 
 
 class Replicas:
@@ -103,7 +103,9 @@ class Replicas:
             one.under_way = 0
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes, those that are starting an engine or decoding as well."""
+        for one in self.replicas:
+            one.ask_to_end()
         for one in self.replicas:
             one.end()
         self.replicas = []
@@ -157,10 +159,12 @@ class Replica:
             f"engine {self.number} died with exit code {self._process.exitcode}: its lines above say why"
         )
 
-    def end(self) -> None:
-        """Ask the process to end; kill it where it does not."""
+    def ask_to_end(self) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended already
             self.line.send(("end",))
+
+    def end(self) -> None:
+        """Wait for the process, and kill it where it is busy: nobody asks for what it does any more."""
         self._process.join(END_SECONDS)
         if self._process.exitcode is None:
             self._process.kill()

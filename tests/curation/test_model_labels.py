@@ -184,12 +184,3 @@ def test_an_endpoint_is_sent_the_schema() -> None:
     sent = payload(request(1), "m")["response_format"]
     assert sent["json_schema"]["schema"] == STEPS.json.schema
     assert sent["json_schema"]["strict"]
-
-
-@pytest.mark.slow
-def test_vllm_keeps_even_an_untrained_model_to_the_form(carrier: Any) -> None:
-    answers = {one.request.problem_id: one.text for one in carrier.generate(request(number) for number in range(4))}
-    assert len(answers) == 4
-    for number in range(4):
-        form = STEPS if number % 2 else tag_form()
-        assert form.json.read(answers[f"p{number}"]) in form.json.values

@@ -12,6 +12,8 @@ import pytest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.inference.request import Completion, SampleRequest, Sampling
 from kimi_pipeline.inference.vllm_carrier import check_window, render_prompt, swap_identity
+from tests.curation.test_model_labels import STEPS, tag_form
+from tests.curation.test_model_labels import request as label_request
 
 pytestmark = pytest.mark.slow
 WINDOW = 256
@@ -249,3 +251,20 @@ def test_heads_that_cannot_be_shared_out_are_refused(tiny_models: list[Path]) ->
     check_tensor_parallel(tiny_models[0], 2)
     with pytest.raises(UserError, match=r"tensor_parallel is 3, but .* has 4 heads: choose a divisor of 4"):
         check_tensor_parallel(tiny_models[0], 3)
+
+
+def test_prompts_are_what_vllm_makes_of_a_chat(carrier: Any) -> None:
+    from vllm import SamplingParams
+
+    (answer,) = carrier.llm.chat([[{"role": "user", "content": "Is 4702 correct? é🦊"}]], SamplingParams(max_tokens=4))
+    assert answer.prompt_token_ids == list(render_prompt(carrier.tokenizer, "Is 4702 correct? é🦊"))
+
+
+def test_even_an_untrained_model_keeps_to_the_form_of_a_label(carrier: Any) -> None:
+    answers = {
+        one.request.problem_id: one.text for one in carrier.generate(label_request(number) for number in range(4))
+    }
+    assert len(answers) == 4
+    for number in range(4):
+        form = STEPS if number % 2 else tag_form()
+        assert form.json.read(answers[f"p{number}"]) in form.json.values

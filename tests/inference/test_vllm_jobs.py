@@ -28,6 +28,7 @@ from tests import forks
 from tests.conftest import WINDOW
 from tests.inference.conftest import problem_table, sampling_pass
 from tests.inference.faulty_gateway import Gateway, by_turns, forward_to
+from tests.processes import family, survivors
 
 pytestmark = pytest.mark.slow
 SERVER_START_SECONDS = 300
@@ -47,7 +48,7 @@ def stored(context: Context) -> dict[str, dict[str, Any]]:
 
 
 def test_kill_9_while_vllm_samples_then_again(engine_context: Callable[..., Context], tiny_models: list[Path]) -> None:
-    context = engine_context(limits__commit_samples=100)
+    context = engine_context(limits__commit_samples=100, inference__data_parallel=2)
     passes = [sampling_pass(problem_table(150), folder=tiny_models[0], samples=10, max_tokens=64)]
     path = write_spec(context.home.jobs, JOB, build_spec(context, passes))
     job = forks.start(path)
@@ -56,8 +57,11 @@ def test_kill_9_while_vllm_samples_then_again(engine_context: Callable[..., Cont
         assert job.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    engines = family(job.pid)[1:]
+    assert len(engines) == 2
     os.kill(job.pid, signal.SIGKILL)
     job.wait()
+    assert survivors(engines) == []
     before = stored(context)
     assert 300 <= len(before) < 1500
     counts = draw(context, passes)

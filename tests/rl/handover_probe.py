@@ -1,6 +1,7 @@
 """Run in a process of its own by test_handover.py: one trainer, one vLLM, right and wrong weight swaps.
 
-Prints a JSON object: for each case the canary's gap, or the error it raised. The model's head is tied to its embedding.
+`python -m tests.rl.handover_probe FOLDER`: FOLDER holds a model whose head is tied to its embedding, and gets a JSON object: for
+each case the canary's gap, or the error it raised.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 
 from kimi_pipeline.profiles.sections import Inference
 from kimi_pipeline.training.runtime import init_distributed, prepare_process
+
+FOUND = "found.json"
 
 
 def main(folder: Path) -> dict[str, Any]:
@@ -71,5 +74,6 @@ def main(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print("\n" + json.dumps(main(Path(sys.argv[1]))), flush=True)
+    folder = Path(sys.argv[-1])
+    (folder / FOUND).write_text(json.dumps(main(folder)))
     os._exit(0)  # the engine keeps threads that have nothing left to do

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import forks
 from tests.conftest import require
+from tests.rl.handover_probe import FOUND
 from tests.training.test_engine import tied_model
 
 pytestmark = pytest.mark.slow
@@ -21,12 +20,8 @@ pytestmark = pytest.mark.slow
 def cases(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     require("vllm")
     folder = tied_model(tiny_folder, tmp_path_factory.mktemp("tied"), initializer_range=0.2)
-    probe = Path(__file__).with_name("handover_probe.py")
-    environment = os.environ | {"PYTHONPATH": str(probe.parents[2])}
-    command = [sys.executable, str(probe), str(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    assert forks.start_module("tests.rl.handover_probe", folder).wait() == 0
+    found: dict[str, Any] = json.loads((folder / FOUND).read_text())
     return found
 
 
