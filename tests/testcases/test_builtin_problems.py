@@ -17,7 +17,7 @@ from sandbox import Sandbox
 from tests.testcases.truth import GOOD, truths
 
 PROBLEMS = builtin_problems()
-INPUTS = 16
+INPUTS = 24
 
 
 def test_there_are_twenty_of_many_kinds() -> None:

@@ -116,8 +116,8 @@ def test_the_built_in_problems_come_back_and_their_checker_is_the_reward(
 ) -> None:
     small = SMALL | {
         "testcases__problems": ["pair_with_sum", "order_of_tasks"],
-        "testcases__cases": 14,
-        "testcases__valid_cases": 12,
+        "testcases__cases": 24,
+        "testcases__valid_cases": 20,
         "testcases__submissions": 6,
         "testcases__agree": 4,
         "testcases__passing": 5,
