@@ -86,7 +86,8 @@ def run(spec: dict[str, Any], report: Report) -> dict[str, Any]:
     if len(prompts) < profile.rl.prompts and ranks.is_master:
         report.info(f"the set has {len(prompts)} prompts, rl.prompts is {profile.rl.prompts}: each iteration takes all")
 
-    beats = home.root / "rl" / f"beats-{spec['run_id']}"
+    # Named as what the job goes on with, so that the job that goes on removes what a killed one left.
+    beats = home.root / "rl" / f"beats-{recovery.root.name}"
     if ranks.is_master:
         shutil.rmtree(beats, ignore_errors=True)
         beats.mkdir(parents=True)

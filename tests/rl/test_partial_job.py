@@ -187,7 +187,7 @@ def test_kill_9_at_random_moments_changes_nothing(
         earliest = 1 + number * ITERATIONS // (
             2 * KILLS
         )  # spread over the first half: the last kill must find it running
-        hit.append(killed_in(phase, earliest, start(home, spec), home, rng))
+        hit.append(killed_in(phase, earliest, start(home, spec | {"run_id": f"killed-{number}"}), home, rng))
         now = sample_ids(home, expected["policy"])
         assert committed <= now, "a committed rollout is gone"
         committed = now
@@ -195,6 +195,7 @@ def test_kill_9_at_random_moments_changes_nothing(
     assert len(PHASES) > KILLS or {phase for phase, _ in hit} == set(PHASES)
     code, result, output = run_job(home.jobs, "kimi_pipeline.rl.loop", spec)
     assert code == 0 and result is not None, output
+    assert not list((home.root / "rl").glob("beats-*")), "heartbeats of killed jobs are left"
     assert result["digest"] == expected["digest"], f"killed in {hit}: other weights than the uninterrupted run's"
     assert committed <= sample_ids(home, expected["policy"])
     for table in ("samples", "rollouts", "segments", "reward_watch"):
