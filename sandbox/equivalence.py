@@ -16,9 +16,8 @@ from typing import Any
 from sandbox.runner import Job, Sandbox
 from sandbox.verdicts import Limits, Outcome, Verdict
 
-# Programs that wait do so for ever; a sound one once waited for a second, on a busy machine, for its interpreter to be read.
 LIMITS = Limits(
-    cpu_seconds=1.0, wall_seconds=3.0, memory_mb=128, output_bytes=100_000, processes=16, disk_mb=8, files=200
+    cpu_seconds=1.0, wall_seconds=1.0, memory_mb=128, output_bytes=100_000, processes=16, disk_mb=8, files=200
 )
 KINDS = ("accepted", "wrong", "slow", "crashing", "greedy")
 VARIANTS = 10

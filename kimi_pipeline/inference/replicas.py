@@ -73,11 +73,13 @@ class Replicas:
         try:
             while True:
                 self._hand_out(waiting)
-                busy = {one.line: one for one in self.replicas if one.under_way}
+                busy = [one for one in self.replicas if one.under_way]
                 if not busy:
                     return
-                for line in connection.wait(list(busy)):
-                    yield from busy[line].answers()  # type: ignore[index]
+                ready = connection.wait([one.line for one in busy])
+                for one in busy:
+                    if one.line in ready:
+                        yield from one.answers()
         finally:
             self._abort()
 

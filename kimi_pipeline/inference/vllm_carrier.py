@@ -126,8 +126,8 @@ class VllmCarrier:
     def step(self) -> list[Completion]:
         """Decode one token of every running request; returns the completions that ended with it."""
         self.steps += 1
-        ended = [output for output in self.engine.step() if output.finished]
-        return [self._completion(self._running.pop(output.request_id), output) for output in ended]  # type: ignore[arg-type]
+        stepped: list[Any] = self.engine.step()  # typed for models that embed as well
+        return [self._completion(self._running.pop(one.request_id), one) for one in stepped if one.finished]
 
     def abort(self) -> None:
         """Give up what is still decoding."""
