@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from kimi_pipeline.bench.cells import Cell, Kept, Study
 from kimi_pipeline.digests import digest, folder_digest
 from kimi_pipeline.errors import UserError
+from kimi_pipeline.files import write_whole
 from kimi_pipeline.home import CHECKOUT, Home
 
 NAME = "acceptance"
@@ -162,8 +163,14 @@ class Acceptance:
         self.study = Study(self.home.root / "bench" / NAME, self.say)
 
     def run(self, commands: Sequence[Command], *, again: bool = False) -> None:
-        """Run every command without a current result that can run here (`again`: also those with one)."""
-        cells = [self._cell(each) for each in commands if not self.obstacle(each)]
+        """Run every command without a current result that can run here (`again`: also those with one). What can't is told
+        before the hours that the others take."""
+        cells = []
+        for command in commands:
+            if obstacle := self.obstacle(command):
+                self.say(f"{command.name} is not run: {obstacle}")
+            else:
+                cells.append(self._cell(command))
         if again:
             for cell in cells:
                 self.study.forget(cell)
@@ -199,7 +206,8 @@ class Acceptance:
         return Cell(command.name, 0, inputs, lambda: self._measure(command))
 
     def _measure(self, command: Command) -> dict[str, Any]:
-        """What a command said and how long it took. Raises RuntimeError with its last words where it broke."""
+        """What a command said and how long it took. Raises RuntimeError with its last words where it broke; all it said is
+        kept in a file beside the results then."""
         root = self.home.root / "bench" / NAME / "homes" / command.home if command.home else self.home.root
         if command.fresh:
             shutil.rmtree(root, ignore_errors=True)
@@ -216,11 +224,17 @@ class Acceptance:
         )
         seconds, said = time.monotonic() - began, _json(done.stdout)
         out, err = _lines(done.stdout), _lines(done.stderr)
+        broke = ""
         if done.returncode not in SAID:
-            raise RuntimeError(f"exit code {done.returncode}: {' | '.join([*out[-1:], *err[-TAIL:]])}")
-        if said is None and any(check.figure.startswith("said") for check in command.check):
+            broke = f"exit code {done.returncode}: {' | '.join([*out[-1:], *err[-TAIL:]])}"
+        elif said is None and any(check.figure.startswith("said") for check in command.check):
             told = f"begins with {out[0]!r}" if out else f"is empty: {' | '.join(err[-TAIL:])}"
-            raise RuntimeError(f"exit code {done.returncode}, no JSON: standard output {told}")
+            broke = f"exit code {done.returncode}, no JSON: standard output {told}"
+        if broke:
+            log = self.study.folder / f"{command.name}.log"
+            write_whole(log, done.stdout + done.stderr)
+            self.say(f"all that {command.name} said is in {log}")
+            raise RuntimeError(broke)
         figures = {"seconds": round(seconds, 1), "exit_code": done.returncode, "said": said}
         return figures | {"pace": round((before + pace()) / 2)}
 

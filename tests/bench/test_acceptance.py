@@ -88,9 +88,13 @@ def table(tmp_path: Path) -> Path:
 
 def test_figures_are_held_against_their_bounds_and_measured_once(table: Path, home: Home, tmp_path: Path) -> None:
     commands = promises(table)
-    whole = Acceptance(home, say=lambda text: None)
+    told: list[str] = []
+    whole = Acceptance(home, say=told.append)
     assert {each.verdict for each in whole.judge(commands)} == {"not run"}
     whole.run(commands)
+    assert told[0].endswith("is not run: needs --data FOLDER")  # before anything is measured
+    (kept,) = [text for text in told if text.startswith("all that broken said is in ")]
+    assert "the disk is full" in Path(kept.split(" is in ")[1]).read_text()
     found = {each.check.name: each for each in whole.judge(commands)}
     assert {name: each.verdict for name, each in found.items()} == {
         "fast": "holds",

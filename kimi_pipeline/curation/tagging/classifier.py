@@ -14,15 +14,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
-from scipy.special import softmax
 
 from kimi_pipeline.curation.tagging.features import Features, Grams
 from kimi_pipeline.digests import folder_digest
 from kimi_pipeline.folders import scratch_folder
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 PENALTY = 0.8  # C of the linear classifier; cross-validation on MATH is flat from 0.5 to 1
 FOLDS = 5
@@ -49,6 +50,8 @@ class Classifier:
         """Calibrated probabilities, (texts, classes)."""
         if not texts:
             return np.empty((0, len(self.classes)))
+        from scipy.special import softmax
+
         return softmax(_margins(self, self.features.counts(texts)) @ self.scale.T + self.shift, axis=1)
 
     def save(self, folder: Path) -> str:
@@ -135,6 +138,8 @@ def _margins(model: Classifier, counts: sparse.csr_matrix) -> Array:
 
 def _weighted(counts: sparse.csr_matrix, idf: Array) -> sparse.csr_matrix:
     """TF-IDF with sublinear counts, each row of length 1: what TfidfTransformer does, in place."""
+    from scipy import sparse
+
     data = (1 + np.log(counts.data)) * idf[counts.indices]
     rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     length = np.sqrt(np.bincount(rows, data * data, minlength=counts.shape[0]))

@@ -15,13 +15,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from scipy import sparse
 
 from kimi_pipeline.corpora.options import DRAWING
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 LONGEST_TEXT = 8_000  # characters; the subject shows long before
 LEAST_TEXTS = 2  # texts that a feature must occur in
@@ -137,6 +139,8 @@ class Features:
 
     def counts(self, texts: Sequence[str]) -> sparse.csr_matrix:
         """One row a text, one column a feature: how often it occurs (float32)."""
+        from scipy import sparse  # takes a quarter of a second that every start of the definitions would wait
+
         split = [tokens(text) for text in texts]
         flat, rows = list(chain.from_iterable(split)), row_numbers(split)
         coded = pa.array(flat, pa.string()).dictionary_encode()
