@@ -1,6 +1,6 @@
 """Jobs of tests as forks of one process that has imported the engines: half of what a small job takes is imports.
 
-Jobs of several ranks, and the tests of how jobs start, do without.
+The tests of how jobs start do without.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from kimi_pipeline.home import CHECKOUT
 from kimi_pipeline.jobs import owned_environment, read_result, write_spec
 from resources.compute import Process
 from resources.warm import WarmProcess
+from tests.forked import RANKS
 
 TOLD = {"PYTHONPATH": str(CHECKOUT), "MLFLOW_LOGGING_LEVEL": "ERROR"}
 """What the environment of a job of a test has beside the test's own."""
@@ -55,14 +57,14 @@ class ForkLauncher:
         return read_result(path)
 
 
-def start(spec: Path) -> Job:
-    """The job of a spec that `write_spec` wrote."""
-    return Job(start_module("tests.forked", spec), spec.with_name("log"))
+def start(spec: Path, ranks: int = 1) -> Job:
+    """The job of a spec that `write_spec` wrote. Its ranks are forks as well, without DeepSpeed's launcher."""
+    return Job(start_module("tests.forked", spec, {RANKS: str(ranks)}), spec.with_name("log"))
 
 
-def start_module(module: str, argument: Path) -> Process:
-    """`python -m MODULE ARGUMENT`."""
-    return _warm().start([sys.executable, "-m", module, str(argument)], owned_environment() | TOLD)
+def start_module(module: str, argument: Path, told: Mapping[str, str] | None = None) -> Process:
+    """`python -m MODULE ARGUMENT`, which is told `told` in its environment."""
+    return _warm().start([sys.executable, "-m", module, str(argument)], owned_environment() | TOLD | (told or {}))
 
 
 @cache

@@ -161,7 +161,7 @@ def test_two_ranks_take_the_same_steps_as_one(job_home: Home, sft_job: Any, one_
     from safetensors.torch import load_file
 
     spec = spec_of(job_home, sft_job, rl__zero_stage=2, rl__ranks=2)
-    code, result, output = run_job(job_home.jobs, "kimi_pipeline.rl.loop", spec, ranks=2)
+    code, result, output = run_job(job_home.jobs, "kimi_pipeline.rl.loop", spec, ranks=2, launched=True)
     assert code == 0 and result is not None, output
     one = {
         (r["iteration"], r["problem_id"], r["sample_index"]): r for r in rollouts_of(job_home, one_rank[0]["policy"])

@@ -99,11 +99,14 @@ def toy_examples(seed: int, count: int, phase: str) -> list[dict[str, Any]]:
     ]
 
 
-def run_job(folder: Path, module: str, spec: dict[str, Any], ranks: int = 1) -> tuple[int, dict[str, Any] | None, str]:
-    """Run a job as the launcher does: its exit code, its result (None where there is none), its output."""
+def run_job(
+    folder: Path, module: str, spec: dict[str, Any], ranks: int = 1, *, launched: bool = False
+) -> tuple[int, dict[str, Any] | None, str]:
+    """Run a job: its exit code, its result (None where there is none), its output. `launched`: by the command that users'
+    jobs have (several ranks: DeepSpeed's launcher), which imports the engines anew for each rank."""
     path = write_spec(folder, module, spec)
-    if ranks == 1:
-        job = forks.start(path)
+    if not launched:
+        job = forks.start(path, ranks)
         code = job.wait()
         return code, _result(path), job.output()
     environment = os.environ | forks.TOLD
