@@ -8,7 +8,6 @@ Where both decide they must agree; the differences are shown whole, for a person
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -17,33 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from kimi_pipeline.bench.plain import sequential
+from kimi_pipeline.bench.real_rows import GSM8K, MATH, data_folder, read
 from kimi_pipeline.corpora.normalise import answer_kind
-from kimi_pipeline.errors import UserError
-from kimi_pipeline.home import CHECKOUT
 from kimi_pipeline.rewards.contract import Status
 from kimi_pipeline.rewards.pool import Pool
 from kimi_pipeline.rewards.verifier import Verifier
 from kimi_pipeline.rewards.worker_process import Limits
 
 NAME = "agreement"
-DATA = CHECKOUT.parent / "shared" / "data"
 DECIDED = (Status.CORRECT, Status.WRONG)
 
 
-def require(path: Path, command: str) -> Path:
-    """`path` itself. Raises UserError where it is absent."""
-    if not path.exists():
-        raise UserError(f"{command} needs {path}: put the folder `shared` beside the checkout")
-    return path
-
-
-def references() -> list[str]:
-    """The final answers of GSM8K's and MATH's training splits, as they stand there."""
-    rows = {
-        name: require(DATA / f"{name}.jsonl", f"bench {NAME}").read_text() for name in ("math_train", "gsm8k_train")
-    }
-    answers = {name: [json.loads(line)["answer"] for line in text.split("\n") if line] for name, text in rows.items()}
-    found = answers["math_train"] + [answer.rpartition("####")[2].strip() for answer in answers["gsm8k_train"]]
+def references(data: Path) -> list[str]:
+    """The final answers of GSM8K's and MATH's training splits in a folder, as they stand there."""
+    answers = {name: [row["answer"] for row in read(data / f"{name}.jsonl")] for name in (MATH, GSM8K)}
+    found = answers[MATH] + [answer.rpartition("####")[2].strip() for answer in answers[GSM8K]]
     return [answer for answer in found if answer]
 
 
@@ -68,17 +55,18 @@ def copies(reference: str, rng: random.Random) -> Iterator[str]:
             yield re.sub(r"\\sqrt\{(\d+)\}", r"{\1}^{1/2}", reference)
 
 
-def pairs(number: int, seed: int = 0) -> list[tuple[str, str]]:
+def pairs(data: Path, number: int, seed: int = 0) -> list[tuple[str, str]]:
     """(reference, answer), one copy of each of `number` references."""
     rng = random.Random(seed)
-    found = references()
+    found = references(data)
     rng.shuffle(found)
     return [(reference, rng.choice(list(copies(reference, rng)))) for reference in found[:number]]
 
 
-def measure(number: int = 5000) -> dict[str, Any]:
+def measure(data: Path | None, number: int = 5000) -> dict[str, Any]:
     """Agreement where both decide, and what each leaves open. Raises UserError without the data."""
-    asked = pairs(number)
+    data = data_folder(data, f"bench {NAME}", (GSM8K, MATH))
+    asked = pairs(data, number)
     plain = sequential([(reference, f"\\boxed{{{answer}}}") for reference, answer in asked])
     pool = Pool(Limits())
     verifier = Verifier(lambda: pool)
@@ -102,5 +90,5 @@ def measure(number: int = 5000) -> dict[str, Any]:
         "peer": "math-verify",
         "ratio": None,
         "machine": f"{os.cpu_count()} CPU cores",
-        "command": f"kimi-pipeline bench {NAME} --json",
+        "command": f"kimi-pipeline bench {NAME} --data {data} --json",
     }

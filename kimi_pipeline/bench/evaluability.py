@@ -5,7 +5,6 @@ Belongs here: those figures. Does not belong here: the rules (`curation/evaluabi
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -13,25 +12,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from kimi_pipeline.bench.real_rows import FIELDS, data_folder, read
 from kimi_pipeline.corpora.normalise import final_answer
 from kimi_pipeline.curation.evaluability import evaluate
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.reasons import Reason
 
 REPORTED = (Reason.MULTIPLE_CHOICE, Reason.TRUE_FALSE, Reason.PROOF)  # the report's own three
-CORPORA = (("gsm8k_train", "question", "answer"), ("math_train", "problem", "answer"))
 CHOICES = "aqua_test"
 # Told apart from the rules on purpose: a second option mark anywhere, or a bare letter as the answer.
 _LISTED = re.compile(r"\(?\bB ?\}?[).]|\(b\)")
 _LETTERS = re.compile(r"(?:\\text\{)?\(?[A-H]\)?(?:, ?[A-H])*\}?,?")
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file. Raises UserError where it can't be read."""
-    try:
-        return [json.loads(line) for line in path.read_text().split("\n") if line]
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: {error}: bench evaluability reads JSON lines") from None
 
 
 def classes(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -77,16 +68,15 @@ def caught(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 def measure(data: Path | None, labelled: Path | None) -> dict[str, Any]:
     """The bench: figures as `{"name", "figures", "peer", "ratio", "machine", "command"}`. Raises UserError without data."""
-    if data is None or labelled is None:
-        raise UserError(
-            "bench evaluability needs --data FOLDER (gsm8k_train, math_train and aqua_test.jsonl) and --labelled FILE"
-        )
+    data = data_folder(data, "bench evaluability", (*(name for name, _, _ in FIELDS), CHOICES))
+    if labelled is None:
+        raise UserError("bench evaluability needs --labelled FILE")
     figures: dict[str, Any] = {
         "classes": classes(read(labelled)),
         "aqua_caught": caught(read(data / f"{CHOICES}.jsonl")),
     }
     seconds, judged = 0.0, 0
-    for name, prompt, answer in CORPORA:
+    for name, prompt, answer in FIELDS:
         rows = read(data / f"{name}.jsonl")
         spent = time.process_time()
         verdicts = Counter(str(evaluate(row[prompt], final_answer(str(row[answer] or "")) or "")[0]) for row in rows)

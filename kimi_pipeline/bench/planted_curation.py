@@ -10,7 +10,6 @@ where they are merged, so the figures for `kept` are lower bounds.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -20,13 +19,13 @@ from typing import Any
 
 from kimi_pipeline.bench import planting
 from kimi_pipeline.bench.near_chain import chain
+from kimi_pipeline.bench.real_rows import FIELDS, data_folder, read
 from kimi_pipeline.corpora.normalise import final_answer
 from kimi_pipeline.curation.overlap import EvaluationIndex, matches
 from kimi_pipeline.errors import UserError
 
 NAME = "planted"
 EDITS = ("words", "swapped", "reordered", "latex")
-CORPORA = (("gsm8k_train", "question", "answer"), ("math_train", "problem", "answer"))
 BEFORE = "Read the following carefully and show all of your work. "
 AFTER = " Explain each step, then write the final result on a line of its own."
 
@@ -37,14 +36,15 @@ def texts(data: Path | None, count: int, rng: random.Random) -> dict[str, str | 
     if data is None:
         return dict.fromkeys(planting.problems(count, rng))
     found: dict[str, str | None] = {}
-    for name, field, answer in CORPORA:
-        path = data / f"{name}.jsonl"
+    data = data_folder(data, f"bench {NAME}", [name for name, _, _ in FIELDS])
+    for name, field, answer in FIELDS:
         try:
-            with path.open() as lines:
-                rows = map(json.loads, lines)
-                found.update((row[field], final_answer(str(row[answer] or "")) or None) for row in rows)
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{path}: {error}: bench {NAME} --data needs JSON lines with {field}") from None
+            rows = read(data / f"{name}.jsonl")
+            found.update((row[field], final_answer(str(row[answer] or "")) or None) for row in rows)
+        except KeyError as error:
+            raise UserError(
+                f"{data / name}.jsonl: {error}: bench {NAME} --data needs JSON lines with {field}"
+            ) from None
     return {text: found[text] for text in rng.sample(sorted(found), min(count, len(found)))}
 
 

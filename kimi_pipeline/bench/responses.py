@@ -1,9 +1,9 @@
-"""Real responses to verify: SmolLM2-135M-Instruct on GSM8K and MATH train, drawn once into a home.
+"""Real responses to verify: a chat model's on GSM8K and MATH train, drawn once into a home.
 
 Belongs here: the problems, the prompt, drawing. Does not belong here: what is measured on them (`verifying.py`).
 
-Run as `python -m kimi_pipeline.bench.responses FOLDER PROBLEMS`: vLLM leaves threads behind that a measurement must not
-share its process with.
+Run as `python -m kimi_pipeline.bench.responses FILE DATA MODEL PROBLEMS`: vLLM leaves threads behind that a measurement must
+not share its process with.
 """
 
 from __future__ import annotations
@@ -16,66 +16,59 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kimi_pipeline.bench.agreement import DATA, require
+from kimi_pipeline.bench.real_rows import FIELDS, data_folder, read
+from kimi_pipeline.digests import digest, folder_digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.files import write_whole
 from kimi_pipeline.home import CHECKOUT, Home
 
 COMMAND = "bench verifier"
-TO_CONVERT = ("gguf==0.19.0", "accelerate==1.15.0")  # no other part of the project needs them
 SAMPLES = 8
 MAX_TOKENS, WINDOW = 256, 1024
 PROMPT = "{problem}\n\nThink step by step, and put your final answer in \\boxed{{}}."
 Group = dict[str, Any]  # {"reference", "responses": [8 texts]}
 
 
-def responses(home: Home, problems: int) -> list[Group]:
-    """`problems` of each set with eight responses each, from the home or drawn now.
+def responses(home: Home, problems: int, data: Path | None, model: Path | None) -> list[Group]:
+    """`problems` of each set with eight responses each of the model in a Hugging Face folder, from the home or drawn now.
 
-    Raises UserError without `../shared` or where drawing fails.
+    Raises UserError without the folders or where drawing fails.
     """
-    folder = home.root / "bench" / "verifier"
-    path = folder / f"responses-{problems}.jsonl"
+    data = data_folder(data, COMMAND, [name for name, _, _ in FIELDS])
+    if model is None or not (model / "config.json").is_file():
+        raise UserError(f"{COMMAND} needs --model FOLDER of a small chat model, such as SmolLM2-135M-Instruct")
+    path = kept_in(home, problems, data, model)
     if not path.is_file():
-        require(DATA, COMMAND)
-        folder.mkdir(parents=True, exist_ok=True)
-        model = folder / "SmolLM2-135M-Instruct"
-        if not (model / "config.json").is_file():
-            script = require(DATA.parent / "tools" / "smollm2.py", COMMAND)
-            extra = folder / "tools"
-            install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            _child([*install, "--target", str(extra), *TO_CONVERT], "installing what converts SmolLM2", extra)
-            _child([str(script), str(model)], "converting SmolLM2", extra)
-        _child(["-m", __name__, str(folder), str(problems)], f"drawing {2 * problems * SAMPLES} responses")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        drawing = ["-m", __name__, str(path), str(data), str(model), str(problems)]
+        print(f"bench: drawing {2 * problems * SAMPLES} responses", file=sys.stderr, flush=True)
+        environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+        done = subprocess.run([sys.executable, *drawing], stdout=sys.stderr, env=environment, check=False)
+        if done.returncode:
+            raise UserError(f"{COMMAND}: drawing responses failed: the reason is above")
     return [json.loads(line) for line in path.read_text().split("\n") if line]
 
 
-def _child(arguments: list[str], what: str, extra: Path | None = None) -> None:
-    """Run Python; `extra` is a folder with libraries of its own."""
-    print(f"bench: {what}", file=sys.stderr, flush=True)
-    path = os.pathsep.join(str(one) for one in (CHECKOUT, extra) if one)
-    done = subprocess.run(
-        [sys.executable, *arguments], stdout=sys.stderr, env=os.environ | {"PYTHONPATH": path}, check=False
-    )
-    if done.returncode:
-        raise UserError(f"{COMMAND}: {what} failed: the reason is above")
+def kept_in(home: Home, problems: int, data: Path, model: Path) -> Path:
+    """Where the responses of this model to these problems are kept."""
+    named = digest([folder_digest(model), questions(data, problems)])
+    return home.root / "bench" / "verifier" / f"responses-{problems}-{named[:8]}.jsonl"
 
 
-def questions(problems: int) -> list[tuple[str, str]]:
+def questions(data: Path, problems: int) -> list[tuple[str, str]]:
     """(problem, reference): the same number of each set, in turn, in an order drawn from a fixed seed. Those of a smaller
     number are the first of a larger one."""
     found = []
-    for name, question in (("gsm8k_train", "question"), ("math_train", "problem")):
-        lines = require(DATA / f"{name}.jsonl", COMMAND).read_text().strip().split("\n")
-        random.Random(0).shuffle(lines)
-        rows = map(json.loads, lines[:problems])
-        found.append([(row[question], row["answer"].rpartition("####")[2].strip()) for row in rows])
+    for name, question, answer in FIELDS:
+        rows = read(data / f"{name}.jsonl")
+        random.Random(0).shuffle(rows)
+        found.append([(row[question], row[answer].rpartition("####")[2].strip()) for row in rows[:problems]])
     return [one for pair in zip(*found, strict=True) for one in pair]
 
 
-def draw(folder: Path, problems: int) -> None:
-    """Write `responses-PROBLEMS.jsonl` in `folder`. Each problem is kept as soon as its responses are there, so that a
-    drawing that was killed goes on with the others; a response depends on its own seed alone."""
+def draw(path: Path, data: Path, model: Path, problems: int) -> None:
+    """Write the responses to `path`. Each problem is kept as soon as its responses are there, so that a drawing that was
+    killed goes on with the others; a response depends on its own seed alone."""
     from kimi_pipeline.inference.request import SampleRequest, Sampling
     from kimi_pipeline.inference.vllm_carrier import VllmCarrier
     from kimi_pipeline.profiles.sections import Inference
@@ -83,20 +76,19 @@ def draw(folder: Path, problems: int) -> None:
     # Sixteen problems at a time, and a cache that holds them all: what is preempted would be computed again.
     # float32: a CPU without bfloat16 units works it out piece by piece, many times slower.
     engine = Inference(max_num_seqs=16 * SAMPLES, kv_cache_gib=3)
-    asked = questions(problems)
-    path = folder / f"responses-{problems}.jsonl"
+    asked = questions(data, problems)
     part = path.with_suffix(".part")
     found = _kept(part)
     requests = [
         SampleRequest(
-            str(place), "evaluation", "smollm2", "boxed", PROMPT.format(problem=problem), Sampling(0.8, MAX_TOKENS),
-            index, 0, "smollm2",
+            str(place), "evaluation", model.name, "boxed", PROMPT.format(problem=problem), Sampling(0.8, MAX_TOKENS),
+            index, 0, model.name,
         )
         for place, (problem, _) in enumerate(asked) if place not in found
         for index in range(SAMPLES)
     ]  # fmt: skip
     if requests:
-        carrier = VllmCarrier(folder / "SmolLM2-135M-Instruct", engine, window=WINDOW, dtype="float32", logprobs=False)
+        carrier = VllmCarrier(model, engine, window=WINDOW, dtype="float32", logprobs=False)
         texts: dict[int, list[str]] = {int(request.problem_id): [] for request in requests}
         with part.open("a") as kept:
             for completion in carrier.generate(requests):
@@ -126,4 +118,5 @@ def _kept(part: Path) -> dict[int, Group]:
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]), int(sys.argv[2]))
+    file, data, model = map(Path, sys.argv[1:4])
+    draw(file, data, model, int(sys.argv[4]))

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kimi_pipeline.bench.evaluability import read
+from kimi_pipeline.bench.real_rows import data_folder, read
 from kimi_pipeline.curation.steps import steps_by_rules
-from kimi_pipeline.errors import UserError
 
 NAME = "steps"
 LEAST_STEPS = 2.0  # the threshold whose effect is shown
@@ -49,8 +48,7 @@ def measure(data: Path | None) -> dict[str, Any]:
     """
     from scipy.stats import spearmanr
 
-    if data is None:
-        raise UserError(f"bench {NAME} needs --data FOLDER with {', '.join(f'{one[0]}.jsonl' for one in CORPORA)}")
+    data = data_folder(data, f"bench {NAME}", [one[0] for one in CORPORA])
     figures: dict[str, Any] = {}
     spent, scored = 0.0, 0
     for name, prompt, known, fitted in CORPORA:

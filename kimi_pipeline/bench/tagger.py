@@ -5,7 +5,6 @@ Belongs here: those figures. Does not belong here: the model (`curation/tagging/
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import time
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from kimi_pipeline.bench.real_rows import GSM8K, MATH, data_folder, read
 from kimi_pipeline.curation.tagging.classifier import Classifier, accuracy, calibration_error, fit
 from kimi_pipeline.curation.tagging.keywords import tag_by_words
 from kimi_pipeline.curation.tagging.training import HELD_OUT
@@ -31,13 +31,11 @@ TIMED_ROWS = 20_000
 
 def read_types(path: Path) -> tuple[list[str], list[str]]:
     """Prompts and disciplines of a file with the columns problem and type, as MATH has them."""
+    rows = read(path)
     try:
-        rows = [json.loads(line) for line in path.read_text().split("\n") if line]
         tags = [taxonomy().of_label(row["type"]) for row in rows]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{path}: {error!r}: give --data FOLDER with MATH's training split as math_train.jsonl"
-        ) from None
+    except KeyError as error:
+        raise UserError(f"{path}: {error!r}: give --data FOLDER with MATH's training split as {MATH}.jsonl") from None
     return [row["problem"] for row in rows], [tag.discipline if tag else "other" for tag in tags]
 
 
@@ -161,9 +159,8 @@ def _cpu() -> float:
 
 def measure(data: Path | None) -> dict[str, Any]:
     """The bench: figures as `{"name", "figures", "peer", "ratio", "machine", "command"}`. Raises UserError without data."""
-    if data is None:
-        raise UserError("bench tagger needs MATH: give --data FOLDER with math_train.jsonl and gsm8k_train.jsonl")
-    figures = measure_types(data / "math_train.jsonl")
+    data = data_folder(data, "bench tagger", (MATH, GSM8K))
+    figures = measure_types(data / f"{MATH}.jsonl")
     with tempfile.TemporaryDirectory() as folder:
         seconds = stage_seconds(data, Path(folder))
     whole = sum(seconds.values())

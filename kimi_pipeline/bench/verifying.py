@@ -17,6 +17,7 @@ import os
 import statistics
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from kimi_pipeline.bench.plain import sequential
@@ -32,12 +33,12 @@ NAME = "verifier"
 Asked = tuple[str, list[str]]  # a reference and whole responses
 
 
-def measure(home: Home, problems: int = 100, rounds: int = 5) -> dict[str, Any]:
-    """Seconds and ratios, medians of `rounds`, on the responses to `problems` of each set.
+def measure(home: Home, data: Path | None, model: Path | None, problems: int = 100, rounds: int = 5) -> dict[str, Any]:
+    """Seconds and ratios, medians of `rounds`, on the model's responses to `problems` of each set in `data`.
 
     Raises UserError where the responses are not there and can't be drawn.
     """
-    mix = [_distinct(group) for group in responses(home, problems)]
+    mix = [_distinct(group) for group in responses(home, problems, data, model)]
     _, verdicts, counts = _ours(mix)
     slow = [
         (reference, text)
@@ -70,7 +71,7 @@ def measure(home: Home, problems: int = 100, rounds: int = 5) -> dict[str, Any]:
         "peer": "math-verify",
         "ratio": ratios["ratio_mix"],
         "machine": f"{os.cpu_count()} CPU cores",
-        "command": f"kimi-pipeline bench {NAME} --problems {problems} --json",
+        "command": f"kimi-pipeline bench {NAME} --data {data} --model {model} --problems {problems} --json",
     }
 
 

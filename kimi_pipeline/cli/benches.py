@@ -126,12 +126,13 @@ def steps(data: Path | None, as_json: bool) -> None:
 
 
 @bench.command()
+@DATA
 @as_json
-def agreement(as_json: bool) -> None:
+def agreement(data: Path | None, as_json: bool) -> None:
     """The verifier beside plain math-verify: do they agree?"""
     from kimi_pipeline.bench.agreement import measure
 
-    tell(measure(), as_json)
+    tell(measure(data), as_json)
 
 
 @bench.command()
@@ -144,15 +145,17 @@ def poison(as_json: bool) -> None:
 
 
 @bench.command()
+@DATA
+@click.option("--model", type=click.Path(path_type=Path), help="A Hugging Face folder of a small chat model")
 @click.option(
     "--problems", default=100, show_default=True, type=click.IntRange(1), help="Of each set, eight responses each"
 )
 @as_json
-def verifier(problems: int, as_json: bool) -> None:
+def verifier(data: Path | None, model: Path | None, problems: int, as_json: bool) -> None:
     """Verdicts a second on a model's responses, beside sequential math-verify."""
     from kimi_pipeline.bench.verifying import measure
 
-    tell(measure(Home.from_env().prepare(), problems), as_json)
+    tell(measure(Home.from_env().prepare(), data, model, problems), as_json)
 
 
 @bench.command()

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kimi_pipeline.bench.evaluability import caught, classes, doubtful_verdicts, read
+from kimi_pipeline.bench.evaluability import caught, classes, doubtful_verdicts
 from kimi_pipeline.bench.poison import BOMBS
+from kimi_pipeline.bench.real_rows import read
 from kimi_pipeline.curation.evaluability import COLUMNS, evaluate, evaluate_shard, verifiable
 from kimi_pipeline.problems import ANSWER_KINDS, MANY_ANSWERS
 from kimi_pipeline.reasons import Reason
