@@ -19,6 +19,7 @@ import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ class DockerBackend:
     def _left_in_engine(self) -> list[str]:
         """Ids of containers of this instance that belong to no worker, live or being made. Raises BackendUnavailable."""
         try:
-            rows = self._api().containers(all=True, filters={"label": f"{LABEL}={self.instance}"})
+            rows = list(containers(self._api(), f"{LABEL}={self.instance}"))
         except (DockerException, requests.RequestException) as error:
             raise BackendUnavailable(self._why(error)) from error
         with self._lock:
@@ -301,6 +302,18 @@ class DockerBackend:
         if "FileNotFoundError" in text or "Connection refused" in text or "ConnectionRefused" in text:
             return f"no engine answers at {engine}: start one (deploy/engine.sh), or set {setting} to where it listens"
         return f"the engine at {engine} ({setting}): {text}"
+
+
+def containers(api: docker.APIClient, label: str) -> Iterator[dict[str, Any]]:
+    """The engine's rows of containers with a label, running or not, without those that it lists and does not have: one that was
+    killed while it removed a container lists it as dead from its next start to the one after, and can't remove it."""
+    for row in api.containers(all=True, filters={"label": label}):
+        if row["State"] == "dead":
+            try:
+                api.inspect_container(row["Id"])
+            except NotFound:
+                continue
+        yield row
 
 
 class DockerWorker:

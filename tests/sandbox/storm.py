@@ -28,7 +28,7 @@ import docker
 import requests
 
 from sandbox import Job, Limits, Outcome, Sandbox, WorkerSize
-from sandbox.backends.docker import LABEL, DockerBackend
+from sandbox.backends.docker import LABEL, DockerBackend, containers
 from sandbox.image import import_root
 
 TAG = "storm:latest"
@@ -262,7 +262,7 @@ def docker_storm(engine: Engine, submissions: int, every: int, engine_every: int
     with Sandbox(backend, pool_size=2) as room:
         tally = weather(room, submissions, disturb, every)
     with contextlib.closing(docker.APIClient(base_url=engine.url, version="auto")) as api:
-        tally.left += [f"container {row['Id'][:12]}: {row['Status']}" for row in api.containers(all=True)]
+        tally.left += [f"container {row['Id'][:12]}: {row['Status']}" for row in containers(api, LABEL)]
     until = time.monotonic() + 10
     while (keepers := engine.processes()) and time.monotonic() < until:
         time.sleep(0.2)

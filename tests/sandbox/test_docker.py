@@ -286,6 +286,19 @@ def test_a_container_that_the_engine_made_without_saying_so_is_removed(
     assert containers(engine, backend) == []
 
 
+def test_what_an_engine_lists_and_does_not_have_is_nothing_left(
+    docker_room: Sandbox, engine: docker.APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead one with no name, as an engine shows it that was killed while it removed it."""
+    made = engine.create_container(docker_room.backend.image, "true")["Id"]
+    try:
+        rows = [{"Id": identity, "Names": [], "State": "dead"} for identity in (made, "0" * 64)]
+        monkeypatch.setattr(docker.APIClient, "containers", lambda self, **asked: rows)
+        assert docker_room.backend.leftovers() == [f"container {made}"]
+    finally:
+        engine.remove_container(made)
+
+
 def test_close_ends_all(docker_room: Sandbox, engine: docker.APIClient) -> None:
     room = open_or_miss("docker", pool_size=2)
     backend = room.backend
