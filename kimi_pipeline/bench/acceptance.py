@@ -211,6 +211,8 @@ class Acceptance:
         root = self.home.root / "bench" / NAME / "homes" / command.home if command.home else self.home.root
         if command.fresh:
             shutil.rmtree(root, ignore_errors=True)
+        log = self.study.folder / f"{command.name}.log"
+        log.unlink(missing_ok=True)  # of an earlier try
         words = [word.replace("{data}", str(self.data)).replace("{model}", str(self.model)) for word in command.run]
         before, began = pace(), time.monotonic()
         done = subprocess.run(
@@ -231,7 +233,6 @@ class Acceptance:
             told = f"begins with {out[0]!r}" if out else f"is empty: {' | '.join(err[-TAIL:])}"
             broke = f"exit code {done.returncode}, no JSON: standard output {told}"
         if broke:
-            log = self.study.folder / f"{command.name}.log"
             write_whole(log, done.stdout + done.stderr)
             self.say(f"all that {command.name} said is in {log}")
             raise RuntimeError(broke)

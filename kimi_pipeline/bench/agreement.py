@@ -29,7 +29,7 @@ DECIDED = (Status.CORRECT, Status.WRONG)
 
 def references(data: Path) -> list[str]:
     """The final answers of GSM8K's and MATH's training splits in a folder, as they stand there."""
-    answers = {name: [row["answer"] for row in read(data / f"{name}.jsonl")] for name in (MATH, GSM8K)}
+    answers = {name: [row["answer"] for row in read(data / f"{name}.jsonl", "answer")] for name in (MATH, GSM8K)}
     found = answers[MATH] + [answer.rpartition("####")[2].strip() for answer in answers[GSM8K]]
     return [answer for answer in found if answer]
 

@@ -72,12 +72,12 @@ def measure(data: Path | None, labelled: Path | None) -> dict[str, Any]:
     if labelled is None:
         raise UserError("bench evaluability needs --labelled FILE")
     figures: dict[str, Any] = {
-        "classes": classes(read(labelled)),
-        "aqua_caught": caught(read(data / f"{CHOICES}.jsonl")),
+        "classes": classes(read(labelled, "prompt", "answer", "label")),
+        "aqua_caught": caught(read(data / f"{CHOICES}.jsonl", "question", "options", "correct")),
     }
     seconds, judged = 0.0, 0
     for name, prompt, answer in FIELDS:
-        rows = read(data / f"{name}.jsonl")
+        rows = read(data / f"{name}.jsonl", prompt, answer)
         spent = time.process_time()
         verdicts = Counter(str(evaluate(row[prompt], final_answer(str(row[answer] or "")) or "")[0]) for row in rows)
         seconds, judged = seconds + time.process_time() - spent, judged + len(rows)

@@ -22,7 +22,6 @@ from kimi_pipeline.bench.near_chain import chain
 from kimi_pipeline.bench.real_rows import FIELDS, data_folder, read
 from kimi_pipeline.corpora.normalise import final_answer
 from kimi_pipeline.curation.overlap import EvaluationIndex, matches
-from kimi_pipeline.errors import UserError
 
 NAME = "planted"
 EDITS = ("words", "swapped", "reordered", "latex")
@@ -38,13 +37,8 @@ def texts(data: Path | None, count: int, rng: random.Random) -> dict[str, str | 
     found: dict[str, str | None] = {}
     data = data_folder(data, f"bench {NAME}", [name for name, _, _ in FIELDS])
     for name, field, answer in FIELDS:
-        try:
-            rows = read(data / f"{name}.jsonl")
-            found.update((row[field], final_answer(str(row[answer] or "")) or None) for row in rows)
-        except KeyError as error:
-            raise UserError(
-                f"{data / name}.jsonl: {error}: bench {NAME} --data needs JSON lines with {field}"
-            ) from None
+        rows = read(data / f"{name}.jsonl", field, answer)
+        found.update((row[field], final_answer(str(row[answer] or "")) or None) for row in rows)
     return {text: found[text] for text in rng.sample(sorted(found), min(count, len(found)))}
 
 

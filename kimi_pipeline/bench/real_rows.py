@@ -29,9 +29,14 @@ def data_folder(data: Path | None, command: str, files: Sequence[str]) -> Path:
     return data
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file. Raises UserError where it can't be read."""
+def read(path: Path, *fields: str) -> list[dict[str, Any]]:
+    """Rows of a JSON-lines file. Raises UserError where it can't be read or a row has not all of `fields`."""
     try:
-        return [json.loads(line) for line in path.read_text().split("\n") if line]
+        rows = [json.loads(line) for line in path.read_text().split("\n") if line]
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: {error}: a measurement reads JSON lines") from None
+    for number, row in enumerate(rows, start=1):
+        absent = [name for name in fields if name not in row]
+        if absent:
+            raise UserError(f"{path}: row {number} has no {absent[0]}")
+    return rows

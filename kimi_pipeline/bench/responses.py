@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kimi_pipeline.bench.real_rows import FIELDS, data_folder, read
+from kimi_pipeline.corpora.normalise import final_answer
 from kimi_pipeline.digests import digest, folder_digest
 from kimi_pipeline.errors import UserError
 from kimi_pipeline.files import write_whole
@@ -60,9 +61,10 @@ def questions(data: Path, problems: int) -> list[tuple[str, str]]:
     number are the first of a larger one."""
     found = []
     for name, question, answer in FIELDS:
-        rows = read(data / f"{name}.jsonl")
-        random.Random(0).shuffle(rows)
-        found.append([(row[question], row[answer].rpartition("####")[2].strip()) for row in rows[:problems]])
+        rows = read(data / f"{name}.jsonl", question, answer)
+        asked = [(row[question], reference) for row in rows if (reference := final_answer(str(row[answer] or "")))]
+        random.Random(0).shuffle(asked)
+        found.append(asked[:problems])
     return [one for pair in zip(*found, strict=True) for one in pair]
 
 

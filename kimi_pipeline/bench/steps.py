@@ -52,7 +52,7 @@ def measure(data: Path | None) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     spent, scored = 0.0, 0
     for name, prompt, known, fitted in CORPORA:
-        rows = read(data / f"{name}.jsonl")
+        rows = read(data / f"{name}.jsonl", prompt)
         rows = rows[1::2] if fitted else rows
         levels = [known(row) for row in rows]
         started = time.process_time()

@@ -20,7 +20,6 @@ from kimi_pipeline.curation.tagging.classifier import Classifier, accuracy, cali
 from kimi_pipeline.curation.tagging.keywords import tag_by_words
 from kimi_pipeline.curation.tagging.training import HELD_OUT
 from kimi_pipeline.curation.taxonomy import taxonomy
-from kimi_pipeline.errors import UserError
 from kimi_pipeline.intervals import wilson
 from kimi_pipeline.jobs import LocalLauncher
 from kimi_pipeline.problems import is_held_out, problem_id
@@ -31,11 +30,8 @@ TIMED_ROWS = 20_000
 
 def read_types(path: Path) -> tuple[list[str], list[str]]:
     """Prompts and disciplines of a file with the columns problem and type, as MATH has them."""
-    rows = read(path)
-    try:
-        tags = [taxonomy().of_label(row["type"]) for row in rows]
-    except KeyError as error:
-        raise UserError(f"{path}: {error!r}: give --data FOLDER with MATH's training split as {MATH}.jsonl") from None
+    rows = read(path, "problem", "type")
+    tags = [taxonomy().of_label(row["type"]) for row in rows]
     return [row["problem"] for row in rows], [tag.discipline if tag else "other" for tag in tags]
 
 

@@ -306,7 +306,8 @@ class DockerBackend:
 
 def containers(api: docker.APIClient, label: str) -> Iterator[dict[str, Any]]:
     """The engine's rows of containers with a label, running or not, without those that it lists and does not have: one that was
-    killed while it removed a container lists it as dead from its next start to the one after, and can't remove it."""
+    killed in the middle may come back with a dead one in its list, and say that there is no such container when it is asked for
+    it."""
     for row in api.containers(all=True, filters={"label": label}):
         if row["State"] == "dead":
             try:

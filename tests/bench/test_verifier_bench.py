@@ -81,6 +81,8 @@ def test_other_responses_of_another_model_or_of_other_problems(tmp_path: Path) -
         (["verifier"], "needs --data FOLDER with gsm8k_train.jsonl, math_train.jsonl"),
         (["evaluability"], "needs --data FOLDER with gsm8k_train.jsonl, math_train.jsonl, aqua_test.jsonl"),
         (["evaluability", "--data", "."], "has no gsm8k_train.jsonl: give --data FOLDER with gsm8k_train.jsonl"),
+        (["planted", "--data", "bare"], "gsm8k_train.jsonl: row 1 has no question"),
+        (["tagger", "--data", "data"], "math_train.jsonl: row 1 has no type"),
         (["verifier", "--data", "data"], "needs --model FOLDER of a small chat model"),
     ],
 )
@@ -88,6 +90,7 @@ def test_without_its_folders_one_line(
     arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written(tmp_path / "data")
+    (written(tmp_path / "bare") / "gsm8k_train.jsonl").write_text('{"answer": "18"}\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KIMI_HOME", str(tmp_path / "home"))
     ended = CliRunner().invoke(main, ["bench", *arguments, "--json"])
